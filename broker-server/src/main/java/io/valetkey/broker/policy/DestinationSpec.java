@@ -1,0 +1,92 @@
+package io.valetkey.broker.policy;
+
+import java.time.Duration;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One upstream that agents may reach.
+ *
+ * @param kind how a credential reaches it
+ * @param origin scheme, host and port of the upstream, {@code https} only
+ * @param credential where the real credential comes from
+ * @param slot where in the request it goes; {@code Authorization: Bearer} if absent
+ * @param timeout how long the upstream may take to begin its answer; 60 s if absent
+ * @param maxStream how long one exchange may last, counted from its start; 15 minutes if absent
+ * @param maxRequestBody the largest request body in bytes; 10 MiB if absent
+ * @param audit whether every allowed request is a record of its own; {@code aggregated} if absent
+ * @param enabled whether it can be reached at all; true if absent
+ */
+public record DestinationSpec(
+    DestinationKind kind,
+    String origin,
+    Credential credential,
+    @Nullable Slot slot,
+    @Nullable Duration timeout,
+    @Nullable Duration maxStream,
+    @Nullable ByteSize maxRequestBody,
+    @Nullable AuditDetail audit,
+    @Nullable Boolean enabled) {
+
+  /** How a credential reaches the destination. */
+  public enum DestinationKind {
+    HTTP
+  }
+
+  /** How much of the allowed traffic is recorded one by one. */
+  public enum AuditDetail {
+    AGGREGATED,
+    FULL
+  }
+
+  /** Where the real credential comes from. */
+  public sealed interface Credential {
+
+    /**
+     * A field of a secret in a Vault KV version 2 engine.
+     *
+     * @param mount the engine's mount, for example {@code secret}
+     * @param path the secret's path below it
+     * @param field the field of the secret
+     */
+    record VaultKv(String mount, String path, String field) implements Credential {}
+
+    /**
+     * A file in the directory of the {@code file} source.
+     *
+     * @param name the file's name, without any folder
+     */
+    record File(String name) implements Credential {}
+  }
+
+  /**
+   * Where in a request the credential goes.
+   *
+   * @param header the header's name; {@code Authorization} if absent
+   * @param format the header's value with {@code {credential}} in it; {@code Bearer {credential}}
+   *     if absent
+   * @param basic sends the credential as the password of HTTP Basic instead of {@code format}
+   */
+  public record Slot(@Nullable String header, @Nullable String format, @Nullable Basic basic) {
+
+    /**
+     * HTTP Basic (RFC 7617).
+     *
+     * @param username the user name that stands before the credential
+     */
+    public record Basic(String username) {}
+  }
+
+  /** A number of bytes, written with a binary unit such as {@code 10MiB}. */
+  public record ByteSize(long bytes) {}
+
+  /** The header slots in which an agent's token may arrive, lower case. */
+  public static final List<String> KNOWN_SLOTS =
+      List.of(
+          "authorization",
+          "x-api-key",
+          "api-key",
+          "x-goog-api-key",
+          "private-token",
+          "valetkey-token");
+}
