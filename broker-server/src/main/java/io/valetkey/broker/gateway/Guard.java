@@ -1,0 +1,153 @@
+package io.valetkey.broker.gateway;
+
+import io.valetkey.broker.policy.RequestPath;
+import io.valetkey.broker.policy.ScopeRules;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import java.util.List;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Refuses every request that two readers could understand differently, and never repairs one. It
+ * sees the request as the HTTP parser left it; what the parser hides is {@link WireGuard}'s part.
+ *
+ * @see <a href="https://www.rfc-editor.org/rfc/rfc9112">RFC 9112</a>
+ */
+final class Guard {
+
+  /**
+   * The first line and the header section of a request.
+   *
+   * @param target the request target as it was received
+   */
+  record Head(String method, String target, Fields fields) {}
+
+  /**
+   * A request that has one meaning.
+   *
+   * @param destination the name in the path; not known to exist
+   * @param path what is matched and sent upstream
+   * @param query what followed the question mark, or null
+   */
+  record Accepted(
+      String method, String destination, RequestPath path, @Nullable String query, Fields fields) {}
+
+  private static final String PREFIX = "/d/";
+  private static final int LONGEST_NAME = 63;
+  private static final String TOKEN_PUNCTUATION = "!#$%&'*+-.^`|~"; // RFC 9110 tchar without _
+  private static final Pattern HOST =
+      Pattern.compile("(?:[A-Za-z0-9.-]{1,253}|\\[[0-9A-Fa-f:.]{2,45}])(?::[0-9]{1,5})?");
+
+  private Guard() {}
+
+  /**
+   * Accepts or refuses.
+   *
+   * @throws RefusedException with what is wrong; the connection must then be closed
+   */
+  static Accepted accept(Head head) {
+    if (!ScopeRules.METHODS.contains(head.method())) {
+      throw malformed("the method is not supported");
+    }
+    checkFields(head.fields());
+    checkHost(head.fields().all("host"));
+    checkBody(head);
+    return route(head);
+  }
+
+  private static Accepted route(Head head) {
+    String target = head.target();
+    int question = target.indexOf('?');
+    String path = question < 0 ? target : target.substring(0, question);
+    String query = question < 0 ? null : target.substring(question + 1);
+    if (query != null) {
+      checkQuery(query);
+    }
+    if (!path.startsWith(PREFIX)) {
+      // The whole path is checked first: a malformed one is 400 wherever it points to.
+      RequestPath.parse(path);
+      throw new RefusedException(ProblemCode.NOT_FOUND, "the path is not below /d/");
+    }
+    int slash = path.indexOf('/', PREFIX.length());
+    String name = path.substring(PREFIX.length(), slash < 0 ? path.length() : slash);
+    // A destination without a path means its root, the only reading it can have.
+    RequestPath rest = RequestPath.parse(slash < 0 ? "/" : path.substring(slash));
+    if (!isName(name)) {
+      throw new RefusedException(ProblemCode.INVALID_PATH, "the destination is not a name");
+    }
+    return new Accepted(head.method(), name, rest, query, head.fields());
+  }
+
+  private static void checkFields(Fields fields) {
+    for (Fields.Field field : fields.list()) {
+      if (field.name().isEmpty() || !field.name().chars().allMatch(Guard::isTokenCharacter)) {
+        throw malformed("a header name is not a token, or has an underscore");
+      }
+      if (!field.value().chars().allMatch(c -> c == '\t' || (c >= ' ' && c != 0x7f))) {
+        throw malformed("a header value has a control character");
+      }
+    }
+  }
+
+  private static void checkHost(List<String> hosts) {
+    if (hosts.size() != 1) {
+      throw malformed("there is not exactly one Host");
+    }
+    if (!HOST.matcher(hosts.getFirst()).matches()) {
+      throw malformed("Host is not a host and port");
+    }
+  }
+
+  private static void checkBody(Head head) {
+    Fields fields = head.fields();
+    for (String expectation : fields.all("expect")) {
+      if (!expectation.equalsIgnoreCase("100-continue")) {
+        throw new RefusedException(ProblemCode.EXPECTATION_FAILED, "an unknown expectation");
+      }
+    }
+    List<String> lengths = fields.all("content-length");
+    List<String> codings = fields.all("transfer-encoding");
+    if (lengths.size() + codings.size() > 1) {
+      throw malformed("the body's length is given twice");
+    }
+    if (!codings.isEmpty() && !codings.getFirst().equalsIgnoreCase("chunked")) {
+      throw malformed("the transfer coding is not chunked");
+    }
+    if (!lengths.isEmpty() && !lengths.getFirst().matches("[0-9]{1,18}")) {
+      throw malformed("Content-Length is not a number");
+    }
+    boolean bodyless = List.of("GET", "HEAD", "DELETE").contains(head.method());
+    boolean body =
+        !codings.isEmpty() || (!lengths.isEmpty() && Long.parseLong(lengths.getFirst()) > 0);
+    if (bodyless && body) {
+      throw malformed("this method has no body");
+    }
+  }
+
+  private static void checkQuery(String query) {
+    if (!query.chars().allMatch(c -> c > ' ' && c < 0x7f && c != '#' && c != '\\')) {
+      throw malformed("the query has a character that is not allowed in it");
+    }
+  }
+
+  private static boolean isName(String name) {
+    return !name.isEmpty()
+        && name.length() <= LONGEST_NAME
+        && name.chars().allMatch(c -> isLowerOrDigit(c) || c == '-')
+        && name.charAt(0) != '-'
+        && name.charAt(name.length() - 1) != '-';
+  }
+
+  private static boolean isLowerOrDigit(int c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+  }
+
+  private static boolean isTokenCharacter(int c) {
+    return isLowerOrDigit(c) || (c >= 'A' && c <= 'Z') || TOKEN_PUNCTUATION.indexOf(c) >= 0;
+  }
+
+  private static RefusedException malformed(String detail) {
+    return new RefusedException(ProblemCode.INVALID_REQUEST, detail);
+  }
+}
