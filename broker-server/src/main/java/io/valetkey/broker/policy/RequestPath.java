@@ -1,0 +1,169 @@
+package io.valetkey.broker.policy;
+
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The path of one request in the only form that we accept, as segments that were decoded once.
+ *
+ * <p>A path that has more than one reading is refused and never repaired: what is matched is
+ * exactly what is sent, and no upstream can read it differently. Accepted is RFC 3986 {@code
+ * path-absolute} in ASCII, without
+ *
+ * <ul>
+ *   <li>dot segments, empty segments other than one at the end, and {@code ;} parameters,
+ *   <li>encoded {@code /}, {@code \}, {@code .}, {@code ;} or control characters,
+ *   <li>anything that can be decoded a second time, and bytes that are not shortest-form UTF-8.
+ * </ul>
+ *
+ * <p>One trailing slash is allowed and significant: the last segment is then empty. {@code /} is
+ * one empty segment.
+ *
+ * @see <a href="https://www.rfc-editor.org/rfc/rfc3986#section-3.3">RFC 3986 section 3.3</a>
+ */
+public final class RequestPath {
+
+  /** Besides letters and digits: RFC 3986 {@code pchar} without {@code ;}. */
+  private static final String OTHER_CHARACTERS = "-._~!$&'()*+,=:@";
+
+  private final String raw;
+  private final String[] segments;
+
+  private RequestPath(String raw, String[] segments) {
+    this.raw = raw;
+    this.segments = segments;
+  }
+
+  /**
+   * Reads a path.
+   *
+   * @param rawPath the path as it was received, without a query
+   * @throws RefusedException with {@link ProblemCode#INVALID_PATH} if it is not in canonical form
+   */
+  public static RequestPath parse(String rawPath) {
+    if (rawPath.isEmpty() || rawPath.charAt(0) != '/') {
+      throw refused("the path does not start with a slash");
+    }
+    List<String> segments = new ArrayList<>(8);
+    int start = 1;
+    while (true) {
+      int end = rawPath.indexOf('/', start);
+      boolean last = end < 0;
+      String segment = rawPath.substring(start, last ? rawPath.length() : end);
+      if (segment.isEmpty() && !last) {
+        throw refused("the path has an empty segment");
+      }
+      segments.add(read(segment));
+      if (last) {
+        return new RequestPath(rawPath, segments.toArray(new String[0]));
+      }
+      start = end + 1;
+    }
+  }
+
+  /** How many segments there are; at least one. */
+  public int size() {
+    return segments.length;
+  }
+
+  /** A segment, decoded once; only the last one can be empty. */
+  public String segment(int index) {
+    return segments[index];
+  }
+
+  /** The path exactly as it was received: this is what is sent. */
+  public String raw() {
+    return raw;
+  }
+
+  @Override
+  public String toString() {
+    return raw;
+  }
+
+  private static String read(String segment) {
+    if (segment.equals(".") || segment.equals("..")) {
+      throw refused("the path has a dot segment");
+    }
+    boolean encoded = false;
+    for (int i = 0; i < segment.length(); i++) {
+      char c = segment.charAt(i);
+      if (c == '%') {
+        encoded = true;
+      } else if (!isLetterOrDigit(c) && OTHER_CHARACTERS.indexOf(c) < 0) {
+        throw refused("the path has a character that is not allowed in it");
+      }
+    }
+    return encoded ? decode(segment) : segment;
+  }
+
+  private static String decode(String segment) {
+    byte[] bytes = new byte[segment.length()];
+    int length = 0;
+    for (int i = 0; i < segment.length(); i++) {
+      char c = segment.charAt(i);
+      if (c == '%') {
+        c = octet(segment, i);
+        i += 2;
+      }
+      bytes[length++] = (byte) c;
+    }
+    String decoded;
+    try {
+      // A fresh decoder reports what a String constructor would replace: overlong forms,
+      // surrogates.
+      decoded =
+          StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes, 0, length)).toString();
+    } catch (CharacterCodingException e) {
+      throw refused("the path is not valid UTF-8");
+    }
+    requireSingleReading(decoded);
+    return decoded;
+  }
+
+  private static char octet(String segment, int percent) {
+    int high = percent + 2 < segment.length() ? hexDigit(segment.charAt(percent + 1)) : -1;
+    int low = percent + 2 < segment.length() ? hexDigit(segment.charAt(percent + 2)) : -1;
+    if (high < 0 || low < 0) {
+      throw refused("the path has an invalid percent triplet");
+    }
+    char octet = (char) (high << 4 | low);
+    if (octet == '/' || octet == '\\' || octet == '.' || octet == ';') {
+      throw refused("the path hides a separator behind percent-encoding");
+    }
+    return octet;
+  }
+
+  private static void requireSingleReading(String decoded) {
+    for (int i = 0; i < decoded.length(); i++) {
+      char c = decoded.charAt(i);
+      if (Character.isISOControl(c)) {
+        throw refused("the path has an encoded control character");
+      }
+      if (c == '%'
+          && i + 2 < decoded.length()
+          && hexDigit(decoded.charAt(i + 1)) >= 0
+          && hexDigit(decoded.charAt(i + 2)) >= 0) {
+        throw refused("the path is encoded twice");
+      }
+    }
+  }
+
+  private static boolean isLetterOrDigit(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+  }
+
+  /** The value of an ASCII hexadecimal digit, or −1; {@link Character#digit} takes others too. */
+  private static int hexDigit(char c) {
+    return c < 0x80 ? Character.digit(c, 16) : -1;
+  }
+
+  private static RefusedException refused(String detail) {
+    return new RefusedException(ProblemCode.INVALID_PATH, detail);
+  }
+}
