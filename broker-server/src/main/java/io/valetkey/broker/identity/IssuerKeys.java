@@ -109,7 +109,7 @@ final class IssuerKeys {
   private synchronized void refreshInBackground() {
     Instant now = clock.instant();
     if (inFlight == null && !within(lastAttempt, UNKNOWN_KEY_REFRESH, now)) {
-      start(now);
+      var _ = start(now); // its outcome is for later callers, through current
     }
   }
 
