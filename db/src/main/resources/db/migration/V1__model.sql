@@ -6,6 +6,7 @@ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '${appRole}') THEN
     BEGIN
       CREATE ROLE ${appRole} NOLOGIN;
+      EXECUTE format('GRANT ${appRole} TO %I', current_user);  -- so that one login can play both parts
     EXCEPTION
       WHEN duplicate_object OR unique_violation THEN NULL;  -- another database of this cluster was quicker
       WHEN insufficient_privilege THEN

@@ -12,10 +12,10 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Writes records over one connection, many in one statement. The statement takes a share lock on the
- * stop epoch: a record that was decided under another epoch is not written, and a stop that wants to
- * raise the epoch waits until the batch is committed. That is the whole order between issuing and
- * stopping, without a clock.
+ * Writes records over one connection, many in one statement. The statement takes a share lock on
+ * the stop epoch: a record that was decided under another epoch is not written, and a stop that
+ * wants to raise the epoch waits until the batch is committed. That is the whole order between
+ * issuing and stopping, without a clock.
  */
 final class AuditBatch {
 
@@ -76,7 +76,10 @@ final class AuditBatch {
     };
   }
 
-  /** PostgreSQL cannot store NUL, as a character or as a JSON escape; a hostile request may hold one. */
+  /**
+   * PostgreSQL cannot store NUL, as a character or as a JSON escape; a hostile request may hold
+   * one.
+   */
   private static @Nullable String storable(@Nullable String text) {
     return text == null ? null : text.replace('\u0000', '\ufffd').replace("\\u0000", "\\ufffd");
   }

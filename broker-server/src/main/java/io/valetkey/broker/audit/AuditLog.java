@@ -25,8 +25,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * The audit trail of one replica: many requests, one writer, one statement for all that wait (group
- * commit). A record whose future completed with {@link Receipt#DURABLE} is on disk. A full queue or a
- * late flush is a refusal within the deadline, never a silent loss.
+ * commit). A record whose future completed with {@link Receipt#DURABLE} is on disk. A full queue or
+ * a late flush is a refusal within the deadline, never a silent loss.
  */
 public final class AuditLog implements AutoCloseable {
 
@@ -81,7 +81,8 @@ public final class AuditLog implements AutoCloseable {
   /**
    * Waits for a receipt, at most for the deadline.
    *
-   * @throws RefusedException {@link ProblemCode#AUDIT_UNAVAILABLE} if it did not become durable in time
+   * @throws RefusedException {@link ProblemCode#AUDIT_UNAVAILABLE} if it did not become durable in
+   *     time
    */
   public Receipt await(CompletableFuture<Receipt> receipt) {
     try {
@@ -164,7 +165,8 @@ public final class AuditLog implements AutoCloseable {
       }
       inserted = batches.insert();
     } catch (SQLException | RuntimeException e) {
-      batch.forEach(w -> w.receipt().completeExceptionally(unavailable("the record was not written")));
+      batch.forEach(
+          w -> w.receipt().completeExceptionally(unavailable("the record was not written")));
       throw e;
     }
     flushes.incrementAndGet();
@@ -184,7 +186,10 @@ public final class AuditLog implements AutoCloseable {
     return true;
   }
 
-  /** While the database is away every waiting request gets its answer at once, and the loop goes slow. */
+  /**
+   * While the database is away every waiting request gets its answer at once, and the loop goes
+   * slow.
+   */
   private void failAllWaiting() {
     try {
       Waiting waiting = queue.poll(100, TimeUnit.MILLISECONDS);

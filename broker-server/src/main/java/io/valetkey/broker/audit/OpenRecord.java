@@ -86,7 +86,9 @@ public final class OpenRecord {
     return this;
   }
 
-  /** Notes a further fact: a string, a number, a boolean, or a list or map of them. Never a secret. */
+  /**
+   * Notes a further fact: a string, a number, a boolean, or a list or map of them. Never a secret.
+   */
   public OpenRecord detail(String name, Object value) {
     details.put(name, value);
     return this;
@@ -96,9 +98,9 @@ public final class OpenRecord {
    * Completes the record as granted.
    *
    * @param epoch the stop epoch under which it was decided
-   * @return completes when the record is durable or must be decided again; exceptionally with a {@link
-   *     io.valetkey.broker.problem.RefusedException} of {@link ProblemCode#AUDIT_UNAVAILABLE} within
-   *     the audit's deadline
+   * @return completes when the record is durable or must be decided again; exceptionally with a
+   *     {@link io.valetkey.broker.problem.RefusedException} of {@link
+   *     ProblemCode#AUDIT_UNAVAILABLE} within the audit's deadline
    */
   public CompletableFuture<Receipt> granted(long epoch) {
     return auditLog.append(completed(Outcome.GRANTED, null), epoch);
@@ -115,7 +117,10 @@ public final class OpenRecord {
     return auditLog.append(completed(Outcome.REFUSED, reason), ANY_EPOCH);
   }
 
-  /** Completes the record as failed: the request was allowed, or undecidable, and could not be served. */
+  /**
+   * Completes the record as failed: the request was allowed, or undecidable, and could not be
+   * served.
+   */
   public CompletableFuture<Receipt> failed(ProblemCode reason, String detail) {
     detail("detail", detail);
     return auditLog.append(completed(Outcome.FAILED, reason), ANY_EPOCH);

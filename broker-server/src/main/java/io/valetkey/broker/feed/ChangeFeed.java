@@ -13,9 +13,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Calls every subscriber when another replica committed a change, and at least once per poll interval
- * whether or not a notification arrived. It has a connection and a thread of its own, so that neither
- * a full pool nor slow subscribers elsewhere keep a stop from being seen.
+ * Calls every subscriber when another replica committed a change, and at least once per poll
+ * interval whether or not a notification arrived. It has a connection and a thread of its own, so
+ * that neither a full pool nor slow subscribers elsewhere keep a stop from being seen.
  */
 public final class ChangeFeed implements AutoCloseable {
 
@@ -59,8 +59,8 @@ public final class ChangeFeed implements AutoCloseable {
   }
 
   /**
-   * Calls every subscriber once, on this thread, and then starts to follow. Nothing is served before
-   * this returns, because nothing has a view before.
+   * Calls every subscriber once, on this thread, and then starts to follow. Nothing is served
+   * before this returns, because nothing has a view before.
    *
    * @throws SQLException if the database does not answer
    */

@@ -8,7 +8,8 @@ import java.sql.SQLException;
 public interface Connections {
 
   /**
-   * Opens a connection with short network time-outs, working as the application role, in autocommit.
+   * Opens a connection with short network time-outs, working as the application role, in
+   * autocommit.
    *
    * @throws SQLException if the database does not answer in time
    */

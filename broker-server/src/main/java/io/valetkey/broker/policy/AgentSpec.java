@@ -13,7 +13,8 @@ import org.jspecify.annotations.Nullable;
  * @param enabled whether it gets and may use tokens; true if absent
  */
 public record AgentSpec(
-    List<Identity> identities, @Nullable Duration maxTokenTtl, @Nullable Boolean enabled) {
+    List<Identity> identities, @Nullable Duration maxTokenTtl, @Nullable Boolean enabled)
+    implements ResourceSpec {
 
   /**
    * One identity.

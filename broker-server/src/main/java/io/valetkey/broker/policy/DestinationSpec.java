@@ -26,7 +26,8 @@ public record DestinationSpec(
     @Nullable Duration maxStream,
     @Nullable ByteSize maxRequestBody,
     @Nullable AuditDetail audit,
-    @Nullable Boolean enabled) {
+    @Nullable Boolean enabled)
+    implements ResourceSpec {
 
   /** How a credential reaches the destination. */
   public enum DestinationKind {

@@ -18,7 +18,8 @@ public record GrantSpec(
     String destination,
     List<String> scopes,
     @Nullable Limits limits,
-    @Nullable Instant expiresAt) {
+    @Nullable Instant expiresAt)
+    implements ResourceSpec {
 
   /**
    * How much the agent may use.

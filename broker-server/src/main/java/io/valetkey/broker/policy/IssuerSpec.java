@@ -28,7 +28,8 @@ public record IssuerSpec(
     @Nullable Duration maxTokenAge,
     @Nullable Replay replay,
     @Nullable TokenReview tokenReview,
-    @Nullable Boolean enabled) {
+    @Nullable Boolean enabled)
+    implements ResourceSpec {
 
   /** What kind of platform vouches for the workload. */
   public enum IssuerType {

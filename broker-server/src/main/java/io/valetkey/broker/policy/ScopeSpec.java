@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  * @param maxTokenTtl the longest life of an access token with this scope; no bound of its own if
  *     absent
  */
-public record ScopeSpec(List<Rule> allow, @Nullable Duration maxTokenTtl) {
+public record ScopeSpec(List<Rule> allow, @Nullable Duration maxTokenTtl) implements ResourceSpec {
 
   /**
    * Allows each of the methods on each of the paths.

@@ -8,8 +8,9 @@ import java.time.Duration;
 import java.util.UUID;
 
 /**
- * Tells everybody which epoch this gateway has seen: at once when it changes, and every few seconds as
- * a sign of life. Subscribe it after the view, so that it reports what the view has just taken in.
+ * Tells everybody which epoch this gateway has seen: at once when it changes, and every few seconds
+ * as a sign of life. Subscribe it after the view, so that it reports what the view has just taken
+ * in.
  */
 public final class GatewayReplica implements ChangeFeed.Subscriber {
 
@@ -29,8 +30,7 @@ public final class GatewayReplica implements ChangeFeed.Subscriber {
   public void catchUp(Connection connection) throws SQLException {
     long epoch = view.seenEpoch();
     if (epoch == 0
-        || (epoch == reportedEpoch
-            && System.nanoTime() - reportedNanos < SIGN_OF_LIFE.toNanos())) {
+        || (epoch == reportedEpoch && System.nanoTime() - reportedNanos < SIGN_OF_LIFE.toNanos())) {
       return;
     }
     try (PreparedStatement statement =

@@ -22,8 +22,8 @@ import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Gives and ends stops. It opens a connection for each call instead of borrowing one, because a stop
- * must work when the pool is full of whatever is going wrong.
+ * Gives and ends stops. It opens a connection for each call instead of borrowing one, because a
+ * stop must work when the pool is full of whatever is going wrong.
  */
 public final class StopStore {
 
@@ -49,11 +49,12 @@ public final class StopStore {
   }
 
   /**
-   * Orders a stop. When this returns, the order is durable and no token decided before it can still be
-   * issued for the target: every such decision is made again.
+   * Orders a stop. When this returns, the order is durable and no token decided before it can still
+   * be issued for the target: every such decision is made again.
    *
    * @param record what the audit trail keeps, written in the same transaction
-   * @throws RefusedException {@link ProblemCode#TEMPORARILY_UNAVAILABLE} if the database does not answer
+   * @throws RefusedException {@link ProblemCode#TEMPORARILY_UNAVAILABLE} if the database does not
+   *     answer
    */
   public StopOrder order(
       StopTarget target,
@@ -61,13 +62,12 @@ public final class StopStore {
       @Nullable Instant expiresAt,
       String createdBy,
       AuditRecord record) {
-    return inTransaction(
-        connection -> {
-          long epoch = raiseEpoch(connection);
-          StopOrder stop = insert(connection, epoch, target, reason, expiresAt, createdBy);
-          TransactionalAudit.record(connection, record);
-          return stop;
-        });
+    return inTransaction(connection -> {
+      long epoch = raiseEpoch(connection);
+      StopOrder stop = insert(connection, epoch, target, reason, expiresAt, createdBy);
+      TransactionalAudit.record(connection, record);
+      return stop;
+    });
   }
 
   private static StopOrder insert(
@@ -101,21 +101,20 @@ public final class StopStore {
    * @throws RefusedException {@link ProblemCode#CONFLICT} if it is not in force any more
    */
   public Optional<StopOrder> lift(UUID id, String reason, String by, AuditRecord record) {
-    return inTransaction(
-        connection -> {
-          long epoch = raiseEpoch(connection);
-          Optional<StopOrder> stop = find(connection, id);
-          if (stop.isEmpty()) {
-            return stop;
-          }
-          if (stop.get().endedAt() != null) {
-            throw new RefusedException(
-                ProblemCode.CONFLICT, "The stop is already " + stop.get().state());
-          }
-          StopOrder ended = end(connection, id, epoch, by, reason);
-          TransactionalAudit.record(connection, record);
-          return Optional.of(ended);
-        });
+    return inTransaction(connection -> {
+      long epoch = raiseEpoch(connection);
+      Optional<StopOrder> stop = find(connection, id);
+      if (stop.isEmpty()) {
+        return stop;
+      }
+      if (stop.get().endedAt() != null) {
+        throw new RefusedException(
+            ProblemCode.CONFLICT, "The stop is already " + stop.get().state());
+      }
+      StopOrder ended = end(connection, id, epoch, by, reason);
+      TransactionalAudit.record(connection, record);
+      return Optional.of(ended);
+    });
   }
 
   private static StopOrder end(
@@ -136,15 +135,14 @@ public final class StopStore {
 
   /** Ends the stops whose time is over, by the database's clock. */
   public void endExpired() {
-    inTransaction(
-        connection -> {
-          long epoch = raiseEpoch(connection);
-          List<UUID> ids = expired(connection);
-          for (UUID id : ids) {
-            end(connection, id, epoch, EXPIRY, null);
-          }
-          return ids.size();
-        });
+    inTransaction(connection -> {
+      long epoch = raiseEpoch(connection);
+      List<UUID> ids = expired(connection);
+      for (UUID id : ids) {
+        end(connection, id, epoch, EXPIRY, null);
+      }
+      return ids.size();
+    });
   }
 
   private static List<UUID> expired(Connection connection) throws SQLException {
@@ -182,22 +180,21 @@ public final class StopStore {
    * @param limit at most so many
    */
   public List<StopOrder> list(long belowEpoch, int limit) {
-    return inTransaction(
-        connection -> {
-          List<StopOrder> stops = new ArrayList<>();
-          try (PreparedStatement statement =
-              connection.prepareStatement(
-                  "SELECT " + COLUMNS + " FROM stop WHERE epoch < ? ORDER BY epoch DESC LIMIT ?")) {
-            statement.setLong(1, belowEpoch);
-            statement.setInt(2, limit);
-            try (ResultSet rows = statement.executeQuery()) {
-              while (rows.next()) {
-                stops.add(row(rows));
-              }
-            }
+    return inTransaction(connection -> {
+      List<StopOrder> stops = new ArrayList<>();
+      try (PreparedStatement statement =
+          connection.prepareStatement(
+              "SELECT " + COLUMNS + " FROM stop WHERE epoch < ? ORDER BY epoch DESC LIMIT ?")) {
+        statement.setLong(1, belowEpoch);
+        statement.setInt(2, limit);
+        try (ResultSet rows = statement.executeQuery()) {
+          while (rows.next()) {
+            stops.add(row(rows));
           }
-          return stops;
-        });
+        }
+      }
+      return stops;
+    });
   }
 
   /**
@@ -205,20 +202,19 @@ public final class StopStore {
    * staleness} refuses everything by itself, so it is not waited for.
    */
   public Progress progress(long epoch, Duration staleness) {
-    return inTransaction(
-        connection -> {
-          try (PreparedStatement statement =
-              connection.prepareStatement(
-                  "SELECT count(*) FILTER (WHERE seen_epoch >= ?), count(*) FROM gateway_replica"
-                      + " WHERE seen_at > now() - ? * interval '1 millisecond'")) {
-            statement.setLong(1, epoch);
-            statement.setLong(2, staleness.toMillis());
-            try (ResultSet rows = statement.executeQuery()) {
-              rows.next();
-              return new Progress(rows.getInt(1), rows.getInt(2));
-            }
-          }
-        });
+    return inTransaction(connection -> {
+      try (PreparedStatement statement =
+          connection.prepareStatement(
+              "SELECT count(*) FILTER (WHERE seen_epoch >= ?), count(*) FROM gateway_replica"
+                  + " WHERE seen_at > now() - ? * interval '1 millisecond'")) {
+        statement.setLong(1, epoch);
+        statement.setLong(2, staleness.toMillis());
+        try (ResultSet rows = statement.executeQuery()) {
+          rows.next();
+          return new Progress(rows.getInt(1), rows.getInt(2));
+        }
+      }
+    });
   }
 
   private static long raiseEpoch(Connection connection) throws SQLException {
@@ -273,7 +269,8 @@ public final class StopStore {
       return result;
     } catch (SQLException e) {
       throw new RefusedException(
-          ProblemCode.TEMPORARILY_UNAVAILABLE, "The database did not take the order: " + e.getSQLState());
+          ProblemCode.TEMPORARILY_UNAVAILABLE,
+          "The database did not take the order: " + e.getSQLState());
     }
   }
 }

@@ -6,7 +6,8 @@ import java.util.Locale;
  * What a stop ends.
  *
  * @param kind the kind of target
- * @param value the agent's, destination's or issuer's name, the {@code jti}, or empty for everything
+ * @param value the agent's, destination's or issuer's name, the {@code jti}, or empty for
+ *     everything
  */
 public record StopTarget(Kind kind, String value) {
 

@@ -24,7 +24,8 @@ import org.jspecify.annotations.Nullable;
  */
 public final class StopView implements ChangeFeed.Subscriber {
 
-  // Two hours: an ended stop, or one of a single token, matters as long as a token from before it may
+  // Two hours: an ended stop, or one of a single token, matters as long as a token from before it
+  // may
   // live, and no access token lives longer than one.
   private static final String CHANGED =
       """
@@ -89,7 +90,8 @@ public final class StopView implements ChangeFeed.Subscriber {
    * @param destination the destination's name
    * @param issuer the name of the issuer of its identity
    * @param jti the access token's id, or null where none exists yet
-   * @param tokenEpoch the epoch in which the access token was issued; {@link Long#MAX_VALUE} if none
+   * @param tokenEpoch the epoch in which the access token was issued; {@link Long#MAX_VALUE} if
+   *     none
    * @throws RefusedException {@link ProblemCode#STOPS_STALE} if the view is older than its bound
    */
   public @Nullable StopTarget stopped(
@@ -124,7 +126,8 @@ public final class StopView implements ChangeFeed.Subscriber {
   private void requireFresh() {
     if (!everVerified || System.nanoTime() - verifiedNanos > staleness.toNanos()) {
       throw new RefusedException(
-          ProblemCode.STOPS_STALE, "The view of stops is older than " + staleness.toMillis() + " ms");
+          ProblemCode.STOPS_STALE,
+          "The view of stops is older than " + staleness.toMillis() + " ms");
     }
   }
 
@@ -197,7 +200,6 @@ public final class StopView implements ChangeFeed.Subscriber {
     var target = new StopTarget(StopTarget.Kind.valueOf(kind), rows.getString("target"));
     targets.compute(
         target,
-        (key, state) ->
-            (state == null ? TargetState.NONE : state).with(id, stopEpoch, ended));
+        (key, state) -> (state == null ? TargetState.NONE : state).with(id, stopEpoch, ended));
   }
 }

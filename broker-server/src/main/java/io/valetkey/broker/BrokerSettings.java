@@ -1,0 +1,199 @@
+package io.valetkey.broker;
+
+import com.nimbusds.jose.JWSAlgorithm;
+import io.valetkey.broker.net.Cidr;
+import io.valetkey.broker.token.TokenSettings;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+import org.springframework.core.env.ConfigurableEnvironment;
+
+/**
+ * The settings of this broker, checked. Secrets are not among them: who needs one reads it where it
+ * is used.
+ *
+ * @param names the names under which this installation is known
+ * @param roles what this process does: {@code issuer}, {@code gateway} or both
+ * @param gateway how the gateway listens and connects
+ * @param policyStaleness the oldest policy that still decides
+ * @param stopStaleness S, the oldest view of stops that still decides
+ * @param poll how often changes are looked for when no notification comes
+ * @param auditDeadline how long a request waits at most for its audit record
+ * @param tokensPerMinute how many tokens one agent may ask one replica for
+ * @param crypto which provider signs and verifies: {@code auto}, {@code accp} or {@code jdk}
+ * @param algorithm what access tokens are signed with
+ * @param fileSource the directory of the {@code file} source, if there is one
+ * @param introspection which agents may introspect tokens for which destinations
+ */
+record BrokerSettings(
+    TokenSettings names,
+    Set<String> roles,
+    Gateway gateway,
+    Duration policyStaleness,
+    Duration stopStaleness,
+    Duration poll,
+    Duration auditDeadline,
+    int tokensPerMinute,
+    String crypto,
+    JWSAlgorithm algorithm,
+    @Nullable Path fileSource,
+    Map<String, List<String>> introspection) {
+
+  /** The role that issues tokens and answers the admin API. */
+  static final String ISSUER = "issuer";
+
+  /** The role that carries requests out. */
+  static final String GATEWAY = "gateway";
+
+  private static final Duration SECOND = Duration.ofSeconds(1);
+
+  /**
+   * How the gateway listens and connects.
+   *
+   * @param address the local address it listens on
+   * @param port the port; 0 for any free one
+   * @param privateOrigins ranges that destinations may resolve to although they are not public
+   * @param trustedCertificates PEM file of additional CAs for upstreams, if there is one
+   * @param drain how long open exchanges may go on when the gateway stops
+   */
+  record Gateway(
+      String address,
+      int port,
+      List<Cidr> privateOrigins,
+      @Nullable Path trustedCertificates,
+      Duration drain) {}
+
+  /** What becomes of the settings that other parts read for themselves. */
+  interface OtherSettings {
+    void read(SettingsReader reader);
+  }
+
+  /**
+   * Reads and checks all settings.
+   *
+   * @throws InvalidSettingsException naming everything that is wrong, and every unknown setting
+   */
+  static BrokerSettings read(ConfigurableEnvironment environment, OtherSettings others) {
+    var reader = new SettingsReader(environment);
+    if (environment.getProperty("spring.datasource.url") == null) {
+      reader.problems().add("spring.datasource.url: is missing; the broker needs PostgreSQL");
+    }
+    BrokerSettings settings = read(reader);
+    others.read(reader);
+    reader.refuseUnknown();
+    if (!reader.problems().isEmpty()) {
+      throw new InvalidSettingsException(reader.problems());
+    }
+    return settings;
+  }
+
+  private static BrokerSettings read(SettingsReader reader) {
+    var names =
+        new TokenSettings(
+            reader.externalUrl("public-url"), reader.externalUrl("gateway.public-url"));
+    return new BrokerSettings(
+        names,
+        roles(reader),
+        gateway(reader),
+        reader.duration(
+            "policy.staleness", SECOND.multipliedBy(30), SECOND, SECOND.multipliedBy(300)),
+        reader.duration("stop.staleness", SECOND.multipliedBy(10), SECOND, SECOND.multipliedBy(60)),
+        reader.duration(
+            "feed.poll", Duration.ofMillis(500), Duration.ofMillis(50), SECOND.multipliedBy(5)),
+        reader.duration(
+            "audit.deadline",
+            Duration.ofMillis(500),
+            Duration.ofMillis(50),
+            SECOND.multipliedBy(4)),
+        reader.number("issuance.tokens-per-minute", 6000, 1, 10_000_000),
+        crypto(reader),
+        algorithm(reader),
+        directory(reader, "file-source.directory"),
+        introspection(reader));
+  }
+
+  private static Set<String> roles(SettingsReader reader) {
+    List<String> named = reader.list("roles");
+    Set<String> roles = new TreeSet<>(named.isEmpty() ? List.of(ISSUER, GATEWAY) : named);
+    if (!Set.of(ISSUER, GATEWAY).containsAll(roles)) {
+      reader.problem("roles", "must be issuer, gateway or both");
+    }
+    return roles;
+  }
+
+  private static Gateway gateway(SettingsReader reader) {
+    List<Cidr> ranges = new ArrayList<>();
+    for (String range : reader.list("gateway.private-origins")) {
+      try {
+        ranges.add(Cidr.parse(range));
+      } catch (IllegalArgumentException e) {
+        reader.problem("gateway.private-origins", String.valueOf(e.getMessage()));
+      }
+    }
+    return new Gateway(
+        reader.text("gateway.address", "0.0.0.0"),
+        reader.port("gateway.port", 8090),
+        List.copyOf(ranges),
+        file(reader, "gateway.trusted-certificates"),
+        reader.duration(
+            "gateway.drain", SECOND.multipliedBy(25), Duration.ZERO, SECOND.multipliedBy(900)));
+  }
+
+  private static String crypto(SettingsReader reader) {
+    String choice = reader.text("crypto.provider", "auto");
+    if (!Set.of("auto", "accp", "jdk").contains(choice)) {
+      reader.problem("crypto.provider", "must be auto, accp or jdk");
+    }
+    return choice;
+  }
+
+  private static JWSAlgorithm algorithm(SettingsReader reader) {
+    String name = reader.text("token.algorithm", "ES256");
+    if (!Set.of("ES256", "EdDSA").contains(name)) {
+      reader.problem("token.algorithm", "must be ES256 or EdDSA");
+    }
+    return JWSAlgorithm.parse(name);
+  }
+
+  private static @Nullable Path directory(SettingsReader reader, String name) {
+    String value = reader.text(name);
+    if (value != null && !Files.isDirectory(Path.of(value))) {
+      reader.problem(name, "is not a directory that can be read");
+    }
+    return value == null ? null : Path.of(value);
+  }
+
+  private static @Nullable Path file(SettingsReader reader, String name) {
+    String value = reader.text(name);
+    if (value != null && !Files.isReadable(Path.of(value))) {
+      reader.problem(name, "is not a file that can be read");
+    }
+    return value == null ? null : Path.of(value);
+  }
+
+  /** {@code agent=destination+destination, …}. */
+  private static Map<String, List<String>> introspection(SettingsReader reader) {
+    Map<String, List<String>> servers = new LinkedHashMap<>();
+    for (String entry : reader.list("introspection.resource-servers")) {
+      String[] parts = entry.split("=", -1);
+      if (parts.length != 2 || parts[0].isBlank() || parts[1].isBlank()) {
+        reader.problem(
+            "introspection.resource-servers", "must be agent=destination+destination, …");
+      } else {
+        servers.put(parts[0].strip(), List.of(parts[1].strip().split("\\+")));
+      }
+    }
+    return servers;
+  }
+
+  boolean has(String role) {
+    return roles.contains(role);
+  }
+}

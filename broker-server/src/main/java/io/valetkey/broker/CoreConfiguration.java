@@ -1,0 +1,188 @@
+package io.valetkey.broker;
+
+import io.valetkey.broker.access.Access;
+import io.valetkey.broker.access.RateLimits;
+import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.crypto.CryptoProvider;
+import io.valetkey.broker.feed.ChangeFeed;
+import io.valetkey.broker.feed.Connections;
+import io.valetkey.broker.identity.UsedOnce;
+import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.stop.GatewayReplica;
+import io.valetkey.broker.stop.StopStore;
+import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.token.AccessTokens;
+import io.valetkey.broker.token.DpopProofs;
+import io.valetkey.broker.token.SigningKeys;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.SQLException;
+import java.time.Clock;
+import java.util.Properties;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.boot.jdbc.autoconfigure.JdbcConnectionDetails;
+import org.springframework.boot.sql.init.dependency.DependsOnDatabaseInitialization;
+import org.springframework.context.SmartLifecycle;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.jdbc.core.simple.JdbcClient;
+
+/** What both roles need: the database, the views, the decision, the audit trail. */
+@Configuration(proxyBeanMethods = false)
+class CoreConfiguration {
+
+  private static final Logger log = LoggerFactory.getLogger(CoreConfiguration.class);
+
+  /** Before every listener starts, after every listener has stopped. */
+  private static final int BEFORE_LISTENERS = 0;
+
+  @Bean
+  Clock clock() {
+    return Clock.systemUTC();
+  }
+
+  @Bean
+  @DependsOnDatabaseInitialization
+  Connections connections(JdbcConnectionDetails details) {
+    return () -> open(details);
+  }
+
+  private static Connection open(JdbcConnectionDetails details) throws SQLException {
+    Properties properties = new Properties();
+    String user = details.getUsername();
+    String password = details.getPassword();
+    if (user != null) {
+      properties.setProperty("user", user);
+    }
+    if (password != null) {
+      properties.setProperty("password", password);
+    }
+    properties.setProperty("connectTimeout", "2");
+    properties.setProperty("socketTimeout", "4");
+    properties.setProperty("tcpKeepAlive", "true");
+    properties.setProperty("ApplicationName", "valetkey");
+    Connection connection = DriverManager.getConnection(details.getJdbcUrl(), properties);
+    try (var statement = connection.createStatement()) {
+      statement.execute("SET ROLE valetkey_app");
+      return connection;
+    } catch (SQLException e) {
+      connection.close();
+      throw e;
+    }
+  }
+
+  @Bean
+  CryptoProvider cryptoProvider(BrokerSettings settings) {
+    CryptoProvider provider = CryptoProvider.select(settings.crypto());
+    if (provider.accelerated()) {
+      log.info("Cryptography by {}", provider.name());
+    } else {
+      log.warn("Cryptography by {}, several times slower: {}", provider.name(), provider.reason());
+    }
+    return provider;
+  }
+
+  @Bean
+  AuditLog auditLog(Connections connections, Clock clock, BrokerSettings settings) {
+    return new AuditLog(connections, clock, settings.auditDeadline());
+  }
+
+  @Bean
+  StopStore stopStore(Connections connections) {
+    return new StopStore(connections);
+  }
+
+  @Bean
+  StopView stopView(StopStore store, BrokerSettings settings) {
+    return new StopView(store, settings.stopStaleness());
+  }
+
+  @Bean
+  PolicyView policyView(BrokerSettings settings) {
+    return new PolicyView(settings.policyStaleness());
+  }
+
+  @Bean
+  SigningKeys signingKeys(CryptoProvider crypto, BrokerSettings settings, Connections connections) {
+    return new SigningKeys(
+        crypto, settings.algorithm(), settings.has(BrokerSettings.ISSUER), connections);
+  }
+
+  @Bean
+  AccessTokens accessTokens(BrokerSettings settings, SigningKeys keys, Clock clock) {
+    return new AccessTokens(settings.names(), keys, clock);
+  }
+
+  @Bean
+  UsedOnce usedOnce(JdbcClient database, Clock clock) {
+    return new UsedOnce(database, clock);
+  }
+
+  @Bean
+  DpopProofs dpopProofs(CryptoProvider crypto, UsedOnce usedOnce, Clock clock) {
+    return new DpopProofs(crypto, usedOnce, clock);
+  }
+
+  @Bean
+  RateLimits rateLimits(BrokerSettings settings) {
+    return new RateLimits(settings.tokensPerMinute(), System::nanoTime);
+  }
+
+  @Bean
+  Access access(PolicyView policy, StopView stops, RateLimits limits, Clock clock) {
+    return new Access(policy, stops, limits, clock);
+  }
+
+  @Bean
+  ChangeFeed changeFeed(
+      Connections connections,
+      StopView stops,
+      PolicyView policy,
+      SigningKeys keys,
+      BrokerSettings settings) {
+    var feed = new ChangeFeed(connections, settings.poll());
+    // Stops first: nothing else may delay them.
+    feed.subscribe(stops);
+    if (settings.has(BrokerSettings.GATEWAY)) {
+      feed.subscribe(new GatewayReplica(stops));
+    }
+    feed.subscribe(policy);
+    feed.subscribe(keys);
+    return feed;
+  }
+
+  /** Starts the feed when everything that subscribed exists, and before anything listens. */
+  @Bean
+  SmartLifecycle changeFeedLifecycle(ChangeFeed feed) {
+    return new SmartLifecycle() {
+      private volatile boolean running;
+
+      @Override
+      public void start() {
+        try {
+          feed.start();
+          running = true;
+        } catch (SQLException e) {
+          throw new IllegalStateException("the policy and the stops cannot be read", e);
+        }
+      }
+
+      @Override
+      public void stop() {
+        feed.close();
+        running = false;
+      }
+
+      @Override
+      public boolean isRunning() {
+        return running;
+      }
+
+      @Override
+      public int getPhase() {
+        return BEFORE_LISTENERS;
+      }
+    };
+  }
+}

@@ -1,0 +1,38 @@
+package io.valetkey.broker;
+
+import java.util.Arrays;
+import org.springframework.context.annotation.Condition;
+import org.springframework.context.annotation.ConditionContext;
+import org.springframework.core.type.AnnotatedTypeMetadata;
+
+/** Whether this process has a role. A role that it does not have is not wired at all. */
+abstract class OnRole implements Condition {
+
+  private final String role;
+
+  private OnRole(String role) {
+    this.role = role;
+  }
+
+  @Override
+  public boolean matches(ConditionContext context, AnnotatedTypeMetadata metadata) {
+    String roles = context.getEnvironment().getProperty("valetkey.roles");
+    return roles == null
+        || roles.isBlank()
+        || Arrays.stream(roles.split(",")).map(String::strip).anyMatch(role::equals);
+  }
+
+  /** The process issues tokens. */
+  static final class Issuer extends OnRole {
+    Issuer() {
+      super(BrokerSettings.ISSUER);
+    }
+  }
+
+  /** The process carries requests out. */
+  static final class Gateway extends OnRole {
+    Gateway() {
+      super(BrokerSettings.GATEWAY);
+    }
+  }
+}

@@ -1,0 +1,229 @@
+package io.valetkey.broker.access;
+
+import io.valetkey.broker.policy.Agent;
+import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.Grant;
+import io.valetkey.broker.policy.PolicySnapshot;
+import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.policy.ScopeRules;
+import io.valetkey.broker.policy.ScopeSpec;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.stop.StopTarget;
+import io.valetkey.broker.stop.StopView;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The one authorise function. Every way in asks it, with the same steps in the same order: agent,
+ * stops, destination, grant, scopes, and then what is particular to issuing or to using. Absence
+ * means no.
+ */
+public final class Access {
+
+  /** The life of an access token when nothing that applies to it names one. */
+  public static final Duration DEFAULT_TTL = Duration.ofMinutes(5);
+
+  /** No access token lives longer, whatever the policy says. */
+  public static final Duration CEILING = Duration.ofHours(1);
+
+  private final PolicyView policy;
+  private final StopView stops;
+  private final RateLimits limits;
+  private final Clock clock;
+
+  /** Decides on these views. */
+  public Access(PolicyView policy, StopView stops, RateLimits limits, Clock clock) {
+    this.policy = policy;
+    this.stops = stops;
+    this.limits = limits;
+    this.clock = clock;
+  }
+
+  /** What issuing and using have in common: who, through which issuer, with which token. */
+  private record Claimant(
+      Agent agent, String issuer, @Nullable String jti, long tokenEpoch, long viewEpoch) {}
+
+  /** Whether a token may be issued to this workload. Never throws for a refusal. */
+  public Decision decideToken(TokenWish wish) {
+    try {
+      long epoch = stops.epoch();
+      PolicySnapshot snapshot = policy.current();
+      Agent agent = agentOf(snapshot, wish.issuer(), wish.subject(), wish);
+      String name = wish.destination() == null ? onlyDestination(agent) : wish.destination();
+      var claimant = new Claimant(agent, wish.issuer(), null, Long.MAX_VALUE, epoch);
+      requireEnabledAndNotStopped(claimant, name);
+      if (!limits.take("token:" + agent.name(), limits.tokensPerMinute())) {
+        throw refused(ProblemCode.RATE_LIMITED, "The agent asked for too many tokens");
+      }
+      Destination destination = destination(snapshot, name);
+      Grant grant = grant(agent, name);
+      List<String> scopes = scopes(grant, wish.scopes());
+      return new Decision.Granted(
+          agent.name(), destination, scopes, ttl(agent, destination, grant, scopes), null, epoch);
+    } catch (RefusedException e) {
+      return decided(e);
+    }
+  }
+
+  /** Whether this request may be carried out. Never throws for a refusal. */
+  public Decision decideUse(Use use) {
+    try {
+      long epoch = stops.epoch();
+      PolicySnapshot snapshot = policy.current();
+      Agent agent = snapshot.agent(use.agent());
+      if (agent == null) {
+        throw refused(ProblemCode.AGENT_UNKNOWN, "The agent of the token does not exist any more");
+      }
+      var claimant = new Claimant(agent, use.issuer(), use.jti(), use.tokenEpoch(), epoch);
+      requireEnabledAndNotStopped(claimant, use.tokenDestination());
+      requireIssuerEnabled(snapshot, use.issuer());
+      if (!use.tokenDestination().equals(use.destination())) {
+        throw refused(ProblemCode.DESTINATION_UNKNOWN, "The token is for another destination");
+      }
+      Destination destination = destination(snapshot, use.destination());
+      Grant grant = grant(agent, use.destination());
+      ScopeRules.Match match = match(destination, grant, use);
+      if (!limits.take("grant:" + grant.name(), grant.requestsPerMinute())) {
+        throw refused(
+            ProblemCode.RATE_LIMITED, "The limit of grant " + grant.name() + " is used up");
+      }
+      List<String> scopes = grant.scopes().stream().filter(use.scopes()::contains).toList();
+      String rule = match.scope() + ":" + match.pattern();
+      return new Decision.Granted(agent.name(), destination, scopes, Duration.ZERO, rule, epoch);
+    } catch (RefusedException e) {
+      return decided(e);
+    }
+  }
+
+  private static Agent agentOf(
+      PolicySnapshot snapshot, String issuer, String subject, TokenWish wish) {
+    requireIssuerEnabled(snapshot, issuer);
+    List<String> names = snapshot.agentsOf(issuer, subject, wish.claims());
+    if (names.isEmpty()) {
+      throw refused(ProblemCode.AGENT_UNKNOWN, "No agent has this identity");
+    }
+    if (names.size() > 1) {
+      throw refused(ProblemCode.AGENT_AMBIGUOUS, "Several agents have this identity: " + names);
+    }
+    return Objects.requireNonNull(snapshot.agent(names.getFirst()));
+  }
+
+  private static void requireIssuerEnabled(PolicySnapshot snapshot, String name) {
+    var issuer = snapshot.issuer(name);
+    if (issuer == null || !issuer.enabled()) {
+      throw refused(ProblemCode.ISSUER_UNKNOWN, "The issuer is not registered or disabled");
+    }
+  }
+
+  private static String onlyDestination(Agent agent) {
+    if (agent.grants().size() != 1) {
+      throw refused(
+          ProblemCode.INVALID_TARGET,
+          "No destination was named and the agent has " + agent.grants().size());
+    }
+    return agent.grants().getFirst().destination();
+  }
+
+  private void requireEnabledAndNotStopped(Claimant claimant, String destination) {
+    if (!claimant.agent().enabled()) {
+      throw refused(ProblemCode.AGENT_DISABLED, "The agent is disabled");
+    }
+    StopTarget stopped =
+        stops.stopped(
+            claimant.agent().name(),
+            destination,
+            claimant.issuer(),
+            claimant.jti(),
+            claimant.tokenEpoch());
+    if (stopped != null) {
+      throw refused(
+          ProblemCode.STOPPED, "Stopped: " + stopped.kind().word() + " " + stopped.value());
+    }
+  }
+
+  private static Destination destination(PolicySnapshot snapshot, String name) {
+    Destination destination = snapshot.destination(name);
+    if (destination == null) {
+      throw refused(ProblemCode.DESTINATION_UNKNOWN, "There is no destination of this name");
+    }
+    if (!destination.enabled()) {
+      throw refused(ProblemCode.DESTINATION_DISABLED, "The destination is disabled");
+    }
+    return destination;
+  }
+
+  private Grant grant(Agent agent, String destination) {
+    Grant grant = agent.grantOn(destination);
+    if (grant == null) {
+      throw refused(ProblemCode.NOT_GRANTED, "The agent has no grant on the destination");
+    }
+    if (grant.expiredAt(clock.instant())) {
+      throw refused(ProblemCode.GRANT_EXPIRED, "Grant " + grant.name() + " has ended");
+    }
+    return grant;
+  }
+
+  private static List<String> scopes(Grant grant, Set<String> wanted) {
+    for (String scope : wanted) {
+      if (!grant.scopes().contains(scope)) {
+        throw refused(ProblemCode.INVALID_SCOPE, "Not a scope of grant " + grant.name());
+      }
+    }
+    return wanted.isEmpty()
+        ? grant.scopes()
+        : grant.scopes().stream().filter(wanted::contains).toList();
+  }
+
+  private static ScopeRules.Match match(Destination destination, Grant grant, Use use) {
+    ScopeRules.Match match =
+        destination
+            .rules()
+            .match(
+                use.method(),
+                use.path(),
+                scope -> use.scopes().contains(scope) && grant.scopes().contains(scope));
+    if (match == null) {
+      throw refused(
+          ProblemCode.INSUFFICIENT_SCOPE,
+          "No rule of the token's scopes allows this method on this path");
+    }
+    return match;
+  }
+
+  /** The least of what scopes, agent and grant name, or the default; never beyond the ceiling. */
+  private Duration ttl(Agent agent, Destination destination, Grant grant, List<String> scopes) {
+    Duration least = agent.maxTokenTtl();
+    for (String name : scopes) {
+      ScopeSpec scope = destination.scopes().get(name);
+      least = least(least, scope == null ? null : scope.maxTokenTtl());
+    }
+    Duration ttl = least(CEILING, least == null ? DEFAULT_TTL : least);
+    if (grant.expiresAtSecond() == Long.MAX_VALUE) {
+      return Objects.requireNonNull(ttl);
+    }
+    long left = grant.expiresAtSecond() - clock.instant().getEpochSecond();
+    return Objects.requireNonNull(least(ttl, Duration.ofSeconds(left)));
+  }
+
+  private static @Nullable Duration least(@Nullable Duration a, @Nullable Duration b) {
+    if (a == null || b == null) {
+      return a == null ? b : a;
+    }
+    return a.compareTo(b) <= 0 ? a : b;
+  }
+
+  private static Decision decided(RefusedException e) {
+    return e.code().status() == 503
+        ? new Decision.Undecidable(e.code(), e.detail())
+        : new Decision.Refused(e.code(), e.detail());
+  }
+
+  private static RefusedException refused(ProblemCode code, String detail) {
+    return new RefusedException(code, detail);
+  }
+}

@@ -1,0 +1,47 @@
+package io.valetkey.broker.access;
+
+import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.problem.ProblemCode;
+import java.time.Duration;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** The answer of the policy. There is no fourth case, and no default. */
+public sealed interface Decision {
+
+  /**
+   * It is allowed.
+   *
+   * @param agent the agent's name
+   * @param destination the destination
+   * @param scopes the scopes that apply, in the order of the grant
+   * @param ttl the longest life of an access token with these scopes
+   * @param rule the rule that allowed a use, as {@code scope:pattern}; null where a token is issued
+   * @param epoch the stop epoch under which this is true
+   */
+  record Granted(
+      String agent,
+      Destination destination,
+      List<String> scopes,
+      Duration ttl,
+      @Nullable String rule,
+      long epoch)
+      implements Decision {}
+
+  /**
+   * It is not allowed.
+   *
+   * @param code the true reason
+   * @param detail one sentence for the audit record
+   */
+  record Refused(ProblemCode code, String detail) implements Decision {}
+
+  /**
+   * It cannot be decided: something that must be known is not. Treated as a no, and said
+   * differently.
+   *
+   * @param code what is missing
+   * @param detail one sentence for the audit record
+   */
+  record Undecidable(ProblemCode code, String detail) implements Decision {}
+}

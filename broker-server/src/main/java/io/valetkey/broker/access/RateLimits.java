@@ -1,0 +1,65 @@
+package io.valetkey.broker.access;
+
+import com.github.benmanes.caffeine.cache.Cache;
+import com.github.benmanes.caffeine.cache.Caffeine;
+import java.time.Duration;
+import java.util.function.LongSupplier;
+
+/**
+ * Token buckets, one for each verified agent or grant, in the memory of this replica: a full
+ * minute's worth may be used at once, and comes back evenly.
+ */
+public final class RateLimits {
+
+  private static final double NANOS_PER_MINUTE = 60e9;
+
+  private final int tokensPerMinute;
+  private final LongSupplier nanoTime;
+  private final Cache<String, Bucket> buckets =
+      Caffeine.newBuilder().expireAfterAccess(Duration.ofMinutes(2)).maximumSize(1_000_000).build();
+
+  /**
+   * Makes limits without any use so far.
+   *
+   * @param tokensPerMinute how many access tokens one agent may ask this replica for per minute
+   * @param nanoTime a monotonic clock, as {@link System#nanoTime()}
+   */
+  public RateLimits(int tokensPerMinute, LongSupplier nanoTime) {
+    this.tokensPerMinute = tokensPerMinute;
+    this.nanoTime = nanoTime;
+  }
+
+  int tokensPerMinute() {
+    return tokensPerMinute;
+  }
+
+  /** Takes one, if there is one left. A limit of 0 is no limit. */
+  boolean take(String key, int perMinute) {
+    if (perMinute == 0) {
+      return true;
+    }
+    return buckets.get(key, k -> new Bucket(perMinute, nanoTime.getAsLong())).take(perMinute);
+  }
+
+  private final class Bucket {
+
+    private double left;
+    private long filledAt;
+
+    Bucket(int perMinute, long now) {
+      this.left = perMinute;
+      this.filledAt = now;
+    }
+
+    synchronized boolean take(int perMinute) {
+      long now = nanoTime.getAsLong();
+      left = Math.min(perMinute, left + (now - filledAt) / NANOS_PER_MINUTE * perMinute);
+      filledAt = now;
+      if (left < 1) {
+        return false;
+      }
+      left -= 1;
+      return true;
+    }
+  }
+}

@@ -1,0 +1,90 @@
+package io.valetkey.broker.issuance;
+
+import io.valetkey.broker.access.Access;
+import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.identity.IdentityVerifier;
+import io.valetkey.broker.identity.UsedOnce;
+import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.stop.StopStore;
+import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.token.AccessTokens;
+import io.valetkey.broker.token.DpopProofs;
+import io.valetkey.broker.token.SigningKeys;
+import io.valetkey.broker.token.TokenMinter;
+import io.valetkey.broker.token.TokenSettings;
+import jakarta.servlet.http.HttpServlet;
+import java.time.Clock;
+import java.util.List;
+import java.util.Map;
+import org.springframework.boot.web.servlet.ServletRegistrationBean;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+
+/** Wires the OAuth endpoints as plain servlets, each on exactly its own path. */
+@Configuration(proxyBeanMethods = false)
+public class IssuanceConfiguration {
+
+  /** The agents that may introspect, with the destinations whose tokens they may see. */
+  public record ResourceServers(Map<String, List<String>> destinationsByAgent) {}
+
+  @Bean
+  TokenMinter tokenMinter(TokenSettings settings, SigningKeys keys) {
+    return new TokenMinter(settings, keys);
+  }
+
+  @Bean
+  IssueToken issueToken(
+      IdentityVerifier identities,
+      UsedOnce usedOnce,
+      Access access,
+      TokenMinter minter,
+      AuditLog auditLog,
+      Clock clock) {
+    return new IssueToken(identities, usedOnce, access, minter, auditLog, clock);
+  }
+
+  @Bean
+  ServletRegistrationBean<HttpServlet> tokenEndpoint(
+      IssueToken issueToken, AuditLog auditLog, DpopProofs proofs, TokenSettings settings) {
+    return at(new TokenEndpoint(issueToken, auditLog, proofs, settings), "token", OAuthPaths.TOKEN);
+  }
+
+  @Bean
+  ServletRegistrationBean<HttpServlet> oauthDocuments(SigningKeys keys, TokenSettings settings) {
+    return at(
+        new OAuthDocuments(keys, settings),
+        "oauth-documents",
+        OAuthPaths.JWKS,
+        OAuthPaths.METADATA,
+        OAuthPaths.DISCOVERY);
+  }
+
+  @Bean
+  ServletRegistrationBean<HttpServlet> revocation(
+      AccessTokens tokens, StopStore stops, AuditLog auditLog) {
+    return at(new Revocation(tokens, stops, auditLog), "revocation", OAuthPaths.REVOKE);
+  }
+
+  @Bean
+  ServletRegistrationBean<HttpServlet> introspection(
+      IdentityVerifier identities,
+      PolicyView policy,
+      StopView stops,
+      AccessTokens tokens,
+      AuditLog auditLog,
+      TokenSettings settings,
+      ResourceServers servers) {
+    var servlet =
+        new Introspection(
+            identities, policy, stops, tokens, auditLog, settings, servers.destinationsByAgent());
+    return at(servlet, "introspection", OAuthPaths.INTROSPECT);
+  }
+
+  private static ServletRegistrationBean<HttpServlet> at(
+      HttpServlet servlet, String name, String... paths) {
+    var registration = new ServletRegistrationBean<>(servlet, paths);
+    registration.setName(name);
+    registration.setLoadOnStartup(1);
+    return registration;
+  }
+}

@@ -1,0 +1,168 @@
+package io.valetkey.broker.issuance;
+
+import io.valetkey.broker.access.Access;
+import io.valetkey.broker.access.Decision;
+import io.valetkey.broker.access.TokenWish;
+import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.audit.OpenRecord;
+import io.valetkey.broker.audit.OpenRecord.Receipt;
+import io.valetkey.broker.identity.IdentityVerifier;
+import io.valetkey.broker.identity.UsedOnce;
+import io.valetkey.broker.identity.VerifiedWorkload;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.token.AccessTokenClaims;
+import io.valetkey.broker.token.TokenMinter;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Issues one access token: who is asking, may they have it, sign it, and let it go once its record
+ * is durable.
+ */
+final class IssueToken {
+
+  /** How often a decision is made again when stops keep coming in between. */
+  private static final int ATTEMPTS = 5;
+
+  /** How long to wait for this replica's view of stops to reach what the database has. */
+  private static final Duration VIEW_PAUSE = Duration.ofMillis(20);
+
+  private final IdentityVerifier identities;
+  private final UsedOnce usedOnce;
+  private final Access access;
+  private final TokenMinter minter;
+  private final AuditLog auditLog;
+  private final Clock clock;
+
+  IssueToken(
+      IdentityVerifier identities,
+      UsedOnce usedOnce,
+      Access access,
+      TokenMinter minter,
+      AuditLog auditLog,
+      Clock clock) {
+    this.identities = identities;
+    this.usedOnce = usedOnce;
+    this.access = access;
+    this.minter = minter;
+    this.auditLog = auditLog;
+    this.clock = clock;
+  }
+
+  /**
+   * Issues the token that is asked for.
+   *
+   * @param keyThumbprint the key that the token is to be bound to (RFC 9449), if any
+   * @throws RefusedException with the true reason, if it is not to be had
+   */
+  IssuedToken issue(TokenRequest request, @Nullable String keyThumbprint, OpenRecord record) {
+    VerifiedWorkload workload = identities.verify(request.identityToken().reveal());
+    record.workload(workload.issuer(), workload.subject());
+    var wish =
+        new TokenWish(
+            workload.issuer(),
+            workload.subject(),
+            workload.claims(),
+            request.destination(),
+            request.scopes());
+    boolean claimed = false;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      Decision.Granted granted = require(access.decideToken(wish));
+      requireClientId(request, workload, granted.agent());
+      if (!claimed) {
+        claim(workload);
+        claimed = true;
+      }
+      AccessTokenClaims claims = claims(workload, granted, keyThumbprint);
+      var receipt = note(record, granted, claims).granted(granted.epoch());
+      SecretValue token = minter.mint(claims);
+      if (auditLog.await(receipt) == Receipt.DURABLE) {
+        long life = ChronoUnit.SECONDS.between(claims.issuedAt(), claims.expiresAt());
+        return new IssuedToken(token, keyThumbprint != null, life, claims.scopes());
+      }
+      awaitNewerView();
+    }
+    throw new RefusedException(
+        ProblemCode.STOPS_STALE, "Stops came faster than this replica could take them in");
+  }
+
+  private static Decision.Granted require(Decision decision) {
+    return switch (decision) {
+      case Decision.Granted granted -> granted;
+      case Decision.Refused refused -> throw new RefusedException(refused.code(), refused.detail());
+      case Decision.Undecidable no -> throw new RefusedException(no.code(), no.detail());
+    };
+  }
+
+  private static void requireClientId(
+      TokenRequest request, VerifiedWorkload workload, String agent) {
+    String clientId = request.clientId();
+    if (request.way() == TokenRequest.Way.CLIENT_CREDENTIALS
+        && clientId != null
+        && !clientId.equals(agent)
+        && !clientId.equals(workload.subject())) {
+      throw new RefusedException(
+          ProblemCode.AGENT_UNKNOWN, "The client_id is neither the agent nor the subject");
+    }
+  }
+
+  /** Last of all checks, so that nothing but a use uses an identity token up. */
+  private void claim(VerifiedWorkload workload) {
+    if (!workload.useOnce()) {
+      return;
+    }
+    String jti = workload.jti();
+    if (jti == null || !usedOnce.claim("identity", workload.issuer(), jti, workload.expiresAt())) {
+      throw new RefusedException(
+          ProblemCode.TOKEN_REPLAYED, "The identity token was used before, or has no jti");
+    }
+  }
+
+  private AccessTokenClaims claims(
+      VerifiedWorkload workload, Decision.Granted granted, @Nullable String keyThumbprint) {
+    Instant now = clock.instant().truncatedTo(ChronoUnit.SECONDS);
+    Instant end = now.plus(granted.ttl());
+    Instant identityEnd = workload.expiresAt().truncatedTo(ChronoUnit.SECONDS);
+    if (identityEnd.isBefore(end)) {
+      end = identityEnd;
+    }
+    if (!end.isAfter(now)) {
+      throw new RefusedException(ProblemCode.TOKEN_EXPIRED, "The identity token ends now");
+    }
+    return new AccessTokenClaims(
+        AccessTokenClaims.newJti(granted.epoch()),
+        granted.agent(),
+        workload.workloadUri(),
+        workload.issuer(),
+        workload.subject(),
+        workload.podUid(),
+        granted.destination().name(),
+        granted.scopes(),
+        now,
+        end,
+        keyThumbprint);
+  }
+
+  private static OpenRecord note(
+      OpenRecord record, Decision.Granted granted, AccessTokenClaims claims) {
+    return record
+        .agent(granted.agent())
+        .destination(granted.destination().name())
+        .scopes(String.join(" ", claims.scopes()))
+        .jti(claims.jti())
+        .detail("expires_at", claims.expiresAt().toString());
+  }
+
+  private static void awaitNewerView() {
+    try {
+      Thread.sleep(VIEW_PAUSE);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

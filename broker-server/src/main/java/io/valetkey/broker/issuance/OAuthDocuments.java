@@ -1,0 +1,83 @@
+package io.valetkey.broker.issuance;
+
+import com.nimbusds.jose.jwk.JWK;
+import io.valetkey.broker.token.DpopProofs;
+import io.valetkey.broker.token.SigningKeys;
+import io.valetkey.broker.token.TokenSettings;
+import jakarta.servlet.http.HttpServlet;
+import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * The documents that tell others how to use our tokens: the key set (RFC 7517) and the metadata
+ * (RFC 8414, OpenID Connect Discovery). They name what works and nothing else.
+ */
+final class OAuthDocuments extends HttpServlet {
+
+  private static final long serialVersionUID = 1L;
+  private static final JsonMapper JSON = JsonMapper.shared();
+
+  /** Shorter than the time between the publication of a key and its first use matters to nobody. */
+  private static final String CACHE = "public, max-age=60";
+
+  private final transient SigningKeys keys;
+  private final transient TokenSettings settings;
+
+  OAuthDocuments(SigningKeys keys, TokenSettings settings) {
+    this.keys = keys;
+    this.settings = settings;
+  }
+
+  @Override
+  protected void service(HttpServletRequest request, HttpServletResponse response)
+      throws IOException {
+    boolean head = "HEAD".equals(request.getMethod());
+    if (!head && !"GET".equals(request.getMethod())) {
+      response.setHeader("Allow", "GET, HEAD");
+      JsonAnswer.send(response, 405, Map.of("error", "invalid_request"));
+      return;
+    }
+    boolean jwks = OAuthPaths.JWKS.equals(request.getRequestURI());
+    byte[] body = JSON.writeValueAsBytes(jwks ? keySet() : metadata());
+    response.setContentType(jwks ? "application/jwk-set+json" : "application/json");
+    response.setHeader("Cache-Control", CACHE);
+    response.setContentLength(body.length);
+    if (!head) {
+      response.getOutputStream().write(body);
+    }
+  }
+
+  private Map<String, Object> keySet() {
+    return Map.of("keys", keys.published().stream().map(JWK::toJSONObject).toList());
+  }
+
+  private Map<String, Object> metadata() {
+    String issuer = settings.issuer();
+    Map<String, Object> metadata = new LinkedHashMap<>();
+    metadata.put("issuer", issuer);
+    metadata.put("token_endpoint", issuer + OAuthPaths.TOKEN);
+    metadata.put("jwks_uri", issuer + OAuthPaths.JWKS);
+    metadata.put("introspection_endpoint", issuer + OAuthPaths.INTROSPECT);
+    metadata.put("revocation_endpoint", issuer + OAuthPaths.REVOKE);
+    metadata.put("response_types_supported", List.of());
+    metadata.put(
+        "grant_types_supported",
+        List.of("client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"));
+    metadata.put("token_endpoint_auth_methods_supported", List.of("private_key_jwt", "none"));
+    metadata.put(
+        "token_endpoint_auth_signing_alg_values_supported", List.of("ES256", "RS256", "EdDSA"));
+    metadata.put("introspection_endpoint_auth_methods_supported", List.of("private_key_jwt"));
+    metadata.put("revocation_endpoint_auth_methods_supported", List.of("none"));
+    metadata.put(
+        "dpop_signing_alg_values_supported", List.copyOf(new TreeSet<>(DpopProofs.ALGORITHMS)));
+    metadata.put("subject_types_supported", List.of("public"));
+    metadata.put("id_token_signing_alg_values_supported", List.of(keys.algorithm().getName()));
+    return metadata;
+  }
+}

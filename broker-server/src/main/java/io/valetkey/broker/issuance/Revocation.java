@@ -1,0 +1,79 @@
+package io.valetkey.broker.issuance;
+
+import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.audit.AuditRecord.Outcome;
+import io.valetkey.broker.audit.OpenRecord;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.stop.StopStore;
+import io.valetkey.broker.stop.StopTarget;
+import io.valetkey.broker.token.AccessToken;
+import io.valetkey.broker.token.AccessTokens;
+import jakarta.servlet.http.HttpServlet;
+import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * {@code POST /oauth2/revoke} (RFC 7009): whoever holds an access token may end it. The answer is
+ * the same whether or not it was one.
+ */
+final class Revocation extends HttpServlet {
+
+  private static final long serialVersionUID = 1L;
+
+  private final transient AccessTokens tokens;
+  private final transient StopStore stops;
+  private final transient AuditLog auditLog;
+
+  Revocation(AccessTokens tokens, StopStore stops, AuditLog auditLog) {
+    this.tokens = tokens;
+    this.stops = stops;
+    this.auditLog = auditLog;
+  }
+
+  @Override
+  protected void service(HttpServletRequest request, HttpServletResponse response)
+      throws IOException {
+    OpenRecord record = auditLog.open("token.revoke");
+    try {
+      if (!"POST".equals(request.getMethod())) {
+        response.setHeader("Allow", "POST");
+        JsonAnswer.send(response, 405, Map.of("error", "invalid_request"));
+        return;
+      }
+      String token = FormBody.read(request).require("token");
+      revoke(token, record);
+      JsonAnswer.send(response, 200, Map.of());
+    } catch (RefusedException e) {
+      OAuthError error = OAuthError.of(e.code(), e.detail(), null);
+      if (error.retryAfterSeconds() != null) {
+        response.setHeader("Retry-After", String.valueOf(error.retryAfterSeconds()));
+      }
+      Map<String, Object> answer = new LinkedHashMap<>();
+      answer.put("error", error.error());
+      answer.put("error_description", error.description());
+      answer.put("decision_id", record.decisionId().toString());
+      JsonAnswer.send(response, error.status(), answer);
+    }
+  }
+
+  private void revoke(String compact, OpenRecord record) {
+    AccessToken token;
+    try {
+      token = tokens.verify(compact);
+    } catch (RefusedException e) {
+      auditLog.await(record.refused(e.code(), e.detail()));
+      return;
+    }
+    record.agent(token.agent()).workload(token.issuer(), token.subject());
+    record.destination(token.destination()).jti(token.jti());
+    stops.order(
+        new StopTarget(StopTarget.Kind.TOKEN, token.jti()),
+        "Revoked by its holder",
+        null,
+        "agent:" + token.agent(),
+        record.completed(Outcome.GRANTED, null));
+  }
+}

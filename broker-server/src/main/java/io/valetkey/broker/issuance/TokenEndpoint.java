@@ -1,0 +1,134 @@
+package io.valetkey.broker.issuance;
+
+import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.audit.OpenRecord;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.token.DpopProofs;
+import io.valetkey.broker.token.TokenSettings;
+import jakarta.servlet.http.HttpServlet;
+import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * {@code POST /oauth2/token}: RFC 6749 section 3.2, with RFC 7523, RFC 8693, RFC 8707 and RFC 9449.
+ *
+ * <p>A plain servlet: what it reads, it reads from the body by itself, and nothing in between
+ * merges the query into the parameters, follows a method override or renders an error page.
+ */
+final class TokenEndpoint extends HttpServlet {
+
+  private static final long serialVersionUID = 1L;
+  private static final Logger log = LoggerFactory.getLogger(TokenEndpoint.class);
+
+  private final transient IssueToken issueToken;
+  private final transient AuditLog auditLog;
+  private final transient DpopProofs proofs;
+  private final transient TokenSettings settings;
+
+  TokenEndpoint(
+      IssueToken issueToken, AuditLog auditLog, DpopProofs proofs, TokenSettings settings) {
+    this.issueToken = issueToken;
+    this.auditLog = auditLog;
+    this.proofs = proofs;
+    this.settings = settings;
+  }
+
+  @Override
+  protected void service(HttpServletRequest request, HttpServletResponse response)
+      throws IOException {
+    OpenRecord record = auditLog.open("token.issue");
+    TokenRequest.@Nullable Way way = null;
+    try {
+      requirePost(request, response);
+      FormBody form = FormBody.read(request);
+      way = wayOf(form);
+      TokenRequest tokenRequest = TokenRequest.of(form, settings);
+      record.destination(tokenRequest.destination());
+      record.detail("way", tokenRequest.way().name().toLowerCase(Locale.ROOT));
+      IssuedToken token = issueToken.issue(tokenRequest, keyThumbprint(request), record);
+      JsonAnswer.send(response, 200, answer(tokenRequest, token));
+    } catch (RefusedException e) {
+      refuse(record, response, e, way);
+    } catch (RuntimeException e) {
+      log.error("Decision {} failed", record.decisionId(), e);
+      refuse(record, response, new RefusedException(ProblemCode.INTERNAL, "Unexpected"), way);
+    }
+  }
+
+  private static void requirePost(HttpServletRequest request, HttpServletResponse response) {
+    if (!"POST".equals(request.getMethod())) {
+      response.setHeader("Allow", "POST");
+      throw new RefusedException(ProblemCode.METHOD_NOT_ALLOWED, "Only POST is supported");
+    }
+  }
+
+  /** Known before the rest is checked, because it decides how a bad identity token is answered. */
+  private static TokenRequest.@Nullable Way wayOf(FormBody form) {
+    return form.get("subject_token") == null
+        ? TokenRequest.Way.CLIENT_CREDENTIALS
+        : TokenRequest.Way.TOKEN_EXCHANGE;
+  }
+
+  private @Nullable String keyThumbprint(HttpServletRequest request) {
+    List<String> headers = new ArrayList<>(Collections.list(request.getHeaders("DPoP")));
+    if (headers.isEmpty()) {
+      return null;
+    }
+    if (headers.size() > 1) {
+      throw new RefusedException(ProblemCode.INVALID_DPOP_PROOF, "There is more than one proof");
+    }
+    String uri = settings.issuer() + OAuthPaths.TOKEN;
+    return proofs.check(headers.getFirst(), request.getMethod(), uri, null);
+  }
+
+  private static Map<String, Object> answer(TokenRequest request, IssuedToken token) {
+    Map<String, Object> answer = new LinkedHashMap<>();
+    answer.put("access_token", token.value().reveal());
+    if (request.way() == TokenRequest.Way.TOKEN_EXCHANGE) {
+      answer.put("issued_token_type", request.issuedTokenType());
+    }
+    answer.put("token_type", token.type());
+    answer.put("expires_in", token.expiresInSeconds());
+    answer.put("scope", token.scope());
+    return answer;
+  }
+
+  /** A refusal leaves its record first; if it cannot, nothing is said but that. */
+  private void refuse(
+      OpenRecord record,
+      HttpServletResponse response,
+      RefusedException refusal,
+      TokenRequest.@Nullable Way way)
+      throws IOException {
+    RefusedException said = refusal;
+    try {
+      boolean ours = refusal.code().status() >= 500;
+      auditLog.await(
+          ours
+              ? record.failed(refusal.code(), refusal.detail())
+              : record.refused(refusal.code(), refusal.detail()));
+    } catch (RefusedException unavailable) {
+      said = unavailable;
+    }
+    OAuthError error = OAuthError.of(said.code(), said.detail(), way);
+    if (error.retryAfterSeconds() != null) {
+      response.setHeader("Retry-After", String.valueOf(error.retryAfterSeconds()));
+    }
+    Map<String, Object> answer = new LinkedHashMap<>();
+    answer.put("error", error.error());
+    answer.put("error_description", error.description());
+    answer.put("decision_id", record.decisionId().toString());
+    JsonAnswer.send(response, error.status(), answer);
+  }
+}

@@ -1,0 +1,16 @@
+package io.valetkey.broker.policy;
+
+import java.sql.Connection;
+import java.sql.SQLException;
+
+/** Records each change of the policy in the transaction that makes it. */
+@FunctionalInterface
+public interface ChangeRecorder {
+
+  /**
+   * Records a change; if this throws, the change is not made.
+   *
+   * @param transaction the connection of the change's transaction, not to be committed or closed
+   */
+  void record(Connection transaction, Change change) throws SQLException;
+}

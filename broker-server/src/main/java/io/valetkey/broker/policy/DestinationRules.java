@@ -1,0 +1,148 @@
+package io.valetkey.broker.policy;
+
+import io.valetkey.broker.policy.DestinationSpec.Credential;
+import io.valetkey.broker.policy.DestinationSpec.Slot;
+import java.net.InetAddress;
+import java.time.Duration;
+import java.util.Locale;
+import java.util.Set;
+import java.util.function.Predicate;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/** What a destination must be. */
+final class DestinationRules {
+
+  /** Headers that describe the connection or the message; a credential there breaks either. */
+  private static final Set<String> RESERVED_HEADERS =
+      Set.of(
+          "accept-encoding",
+          "connection",
+          "content-encoding",
+          "content-length",
+          "content-type",
+          "cookie",
+          "expect",
+          "forwarded",
+          "host",
+          "http2-settings",
+          "keep-alive",
+          "proxy-authenticate",
+          "proxy-authorization",
+          "proxy-connection",
+          "set-cookie",
+          "te",
+          "trailer",
+          "transfer-encoding",
+          "upgrade",
+          "via");
+
+  private static final Pattern TOKEN = Pattern.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}");
+  private static final Pattern VAULT_SEGMENT = Pattern.compile("[A-Za-z0-9_.@:+=-]{1,128}");
+  private static final Pattern FILE_NAME = Pattern.compile("(?!\\.)[A-Za-z0-9._-]{1,128}");
+  private static final String PLACEHOLDER = "{credential}";
+  private static final long MOST_BODY = 1L << 30;
+
+  private final Predicate<InetAddress> privateAllowed;
+
+  DestinationRules(Predicate<InetAddress> privateAllowed) {
+    this.privateAllowed = privateAllowed;
+  }
+
+  void check(DestinationSpec spec, Errors errors) {
+    String originError = WebAddress.originError(spec.origin(), privateAllowed);
+    if (originError != null) {
+      errors.invalid("/origin", originError);
+    }
+    switch (spec.credential()) {
+      case Credential.VaultKv kv -> checkVault(kv, errors);
+      case Credential.File(String name) -> {
+        if (!FILE_NAME.matcher(name).matches()) {
+          errors.invalid("/credential/name", "must be a file name of letters, digits, . _ and -");
+        }
+      }
+    }
+    if (spec.slot() != null) {
+      checkSlot(spec.slot(), errors);
+    }
+    checkAtMost("/timeout", spec.timeout(), Duration.ofMinutes(10), "10m", errors);
+    checkAtMost("/maxStream", spec.maxStream(), Duration.ofHours(24), "24h", errors);
+    if (spec.maxRequestBody() != null && spec.maxRequestBody().bytes() > MOST_BODY) {
+      errors.invalid("/maxRequestBody", "must be at most 1GiB");
+    }
+  }
+
+  private static void checkVault(Credential.VaultKv kv, Errors errors) {
+    String mountError = pathError(kv.mount());
+    if (mountError != null) {
+      errors.invalid("/credential/mount", mountError);
+    } else if (isReserved(kv.mount())) {
+      errors.invalid("/credential/mount", "must not be one of Vault's own mounts");
+    }
+    String pathError = pathError(kv.path());
+    if (pathError != null) {
+      errors.invalid("/credential/path", pathError);
+    }
+    if (!VAULT_SEGMENT.matcher(kv.field()).matches()) {
+      errors.invalid("/credential/field", "must be the name of one field of the secret");
+    }
+  }
+
+  private static boolean isReserved(String mount) {
+    String first = mount.split("/", 2)[0].toLowerCase(Locale.ROOT);
+    return Set.of("sys", "auth", "identity", "cubbyhole").contains(first);
+  }
+
+  private static @Nullable String pathError(String path) {
+    for (String segment : path.split("/", -1)) {
+      boolean dots = segment.equals(".") || segment.equals("..");
+      if (dots || !VAULT_SEGMENT.matcher(segment).matches()) {
+        return "must be segments of letters, digits and _ . @ : + = - with single slashes between";
+      }
+    }
+    return path.length() > 512 ? "must be at most 512 characters" : null;
+  }
+
+  private static void checkSlot(Slot slot, Errors errors) {
+    String header = slot.header();
+    if (header != null) {
+      String lower = header.toLowerCase(Locale.ROOT);
+      if (!TOKEN.matcher(header).matches()) {
+        errors.invalid("/slot/header", "must be a header name (RFC 9110 section 5.1)");
+      } else if (RESERVED_HEADERS.contains(lower) || lower.startsWith("x-forwarded-")) {
+        errors.invalid("/slot/header", "is a header that the gateway needs for itself");
+      }
+    }
+    String format = slot.format();
+    if (format != null) {
+      if (format.indexOf(PLACEHOLDER) < 0
+          || format.indexOf(PLACEHOLDER) != format.lastIndexOf(PLACEHOLDER)) {
+        errors.invalid("/slot/format", "must have {credential} in it exactly once");
+      } else if (format.length() > 512 || !isVisible(format)) {
+        errors.invalid("/slot/format", "must be at most 512 printable ASCII characters");
+      }
+    }
+    if (slot.basic() != null) {
+      if (format != null) {
+        errors.invalid("/slot/basic", "must not be there together with format");
+      }
+      String username = slot.basic().username();
+      if (username.length() > 255 || username.contains(":") || !isVisible(username)) {
+        errors.invalid(
+            "/slot/basic/username",
+            "must be at most 255 printable ASCII characters without a colon");
+      }
+    }
+  }
+
+  private static boolean isVisible(String text) {
+    return text.chars().allMatch(c -> c >= ' ' && c < 0x7f);
+  }
+
+  private static void checkAtMost(
+      String pointer, @Nullable Duration value, Duration most, String written, Errors errors) {
+    if (value != null && value.compareTo(most) > 0) {
+      errors.invalid(pointer, "must be at most " + written);
+    }
+  }
+}

@@ -1,0 +1,194 @@
+package io.valetkey.broker.policy;
+
+import io.valetkey.broker.policy.AgentSpec.Identity;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.time.OffsetDateTime;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.springframework.jdbc.core.simple.JdbcClient;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * The tables of the resources. Besides the document they hold what the database itself must know:
+ * references, and keys that only one row may have.
+ */
+final class PolicyRows {
+
+  private static final int FETCH_SIZE = 1000;
+
+  private final JdbcClient jdbc;
+  private final StrictJson json;
+
+  PolicyRows(JdbcClient jdbc, StrictJson json) {
+    this.jdbc = jdbc;
+    this.json = json;
+  }
+
+  Optional<StoredResource> find(ResourceId id) {
+    return jdbc.sql("SELECT * FROM " + table(id.kind()) + " WHERE " + key(id.kind()))
+        .param("name", id.name())
+        .param("destination", id.parent())
+        .query((row, number) -> resource(row, id.kind()))
+        .optional();
+  }
+
+  List<StoredResource> after(
+      ResourceKind kind, @Nullable String parent, String lastName, int limit) {
+    String within = kind == ResourceKind.SCOPE ? "destination = :destination AND " : "";
+    return jdbc.sql(
+            "SELECT * FROM "
+                + table(kind)
+                + " WHERE "
+                + within
+                + "name > :name ORDER BY name LIMIT :limit")
+        .param("destination", parent)
+        .param("name", lastName)
+        .param("limit", limit)
+        .query((row, number) -> resource(row, kind))
+        .list();
+  }
+
+  /** Reads a whole table through a cursor; needs a transaction, and the stream must be closed. */
+  Stream<StoredResource> all(ResourceKind kind) {
+    return jdbc
+        .sql("SELECT * FROM " + table(kind))
+        .withFetchSize(FETCH_SIZE)
+        .query((row, number) -> resource(row, kind))
+        .stream();
+  }
+
+  /** Writes a new row or over the one that is there, with everything that hangs on it. */
+  StoredResource write(
+      ResourceId id,
+      ObjectNode document,
+      ResourceSpec spec,
+      long version,
+      @Nullable String managedBy) {
+    Map<String, Object> values = new LinkedHashMap<>(ownColumns(id, spec));
+    String names = values.keySet().stream().map(c -> ", " + c).collect(Collectors.joining());
+    String places = values.keySet().stream().map(c -> ", :" + c).collect(Collectors.joining());
+    String updates =
+        values.keySet().stream()
+            .map(c -> ", " + c + " = excluded." + c)
+            .collect(Collectors.joining());
+    String conflict = id.kind() == ResourceKind.SCOPE ? "destination, name" : "name";
+    StoredResource stored =
+        jdbc.sql(
+                ("INSERT INTO %s (name, spec, version, managed_by%s)"
+                        + " VALUES (:name, :spec::jsonb, :version, :managedBy%s)"
+                        + " ON CONFLICT (%s) DO UPDATE SET spec = excluded.spec,"
+                        + " version = excluded.version, managed_by = excluded.managed_by,"
+                        + " updated_at = now()%s RETURNING *")
+                    .formatted(table(id.kind()), names, places, conflict, updates))
+            .param("name", id.name())
+            .param("spec", json.write(document))
+            .param("version", version)
+            .param("managedBy", managedBy)
+            .params(values)
+            .query((row, number) -> resource(row, id.kind()))
+            .single();
+    writeReferences(id, spec);
+    return stored;
+  }
+
+  void delete(ResourceId id) {
+    jdbc.sql("DELETE FROM " + table(id.kind()) + " WHERE " + key(id.kind()))
+        .param("name", id.name())
+        .param("destination", id.parent())
+        .update();
+  }
+
+  private void writeReferences(ResourceId id, ResourceSpec spec) {
+    switch (spec) {
+      case AgentSpec agent -> writeIdentities(id.name(), agent.identities());
+      case GrantSpec grant -> {
+        jdbc.sql("DELETE FROM agent_grant_scope WHERE grant_name = ?").param(id.name()).update();
+        jdbc.sql(
+                "INSERT INTO agent_grant_scope (grant_name, destination, scope)"
+                    + " SELECT ?, ?, unnest(?)")
+            .params(id.name(), grant.destination(), grant.scopes().toArray(String[]::new))
+            .update();
+      }
+      case IssuerSpec issuer -> {}
+      case DestinationSpec destination -> {}
+      case ScopeSpec scope -> {}
+    }
+  }
+
+  private void writeIdentities(String agent, List<Identity> identities) {
+    jdbc.sql("DELETE FROM agent_identity WHERE agent = ?").param(agent).update();
+    for (int i = 0; i < identities.size(); i++) {
+      Identity identity = identities.get(i);
+      ObjectNode claims = JsonNodeFactory.instance.objectNode();
+      if (identity.claims() != null) {
+        identity.claims().forEach(claims::put);
+      }
+      jdbc.sql(
+              "INSERT INTO agent_identity (agent, ordinal, issuer, subject, claims)"
+                  + " VALUES (?, ?, ?, ?, ?::jsonb)")
+          .params(agent, i, identity.issuer(), identity.subject(), json.write(claims))
+          .update();
+    }
+  }
+
+  /** Whether one identity can have both sets of claims: no claim is in both with two values. */
+  boolean canBothMatch(Map<String, String> claims, String storedClaims) {
+    ObjectNode stored = json.stored(storedClaims);
+    return claims.entrySet().stream()
+        .allMatch(claim -> {
+          JsonNode other = stored.get(claim.getKey());
+          return other == null || claim.getValue().equals(other.stringValue());
+        });
+  }
+
+  /** The exact {@code iss} or the trust domain: what two issuers may never share. */
+  static String issuerKey(IssuerSpec issuer) {
+    return Objects.requireNonNull(issuer.issuer() == null ? issuer.trustDomain() : issuer.issuer());
+  }
+
+  private static Map<String, Object> ownColumns(ResourceId id, ResourceSpec spec) {
+    return switch (spec) {
+      case IssuerSpec issuer -> Map.of("issuer_key", issuerKey(issuer));
+      case ScopeSpec scope -> Map.of("destination", Objects.requireNonNull(id.parent()));
+      case GrantSpec grant -> Map.of("agent", grant.agent(), "destination", grant.destination());
+      case AgentSpec agent -> Map.of();
+      case DestinationSpec destination -> Map.of();
+    };
+  }
+
+  private StoredResource resource(ResultSet row, ResourceKind kind) throws SQLException {
+    String parent = kind == ResourceKind.SCOPE ? row.getString("destination") : null;
+    return new StoredResource(
+        new ResourceId(kind, parent, row.getString("name")),
+        json.stored(row.getString("spec")),
+        row.getLong("version"),
+        row.getString("managed_by"),
+        row.getObject("created_at", OffsetDateTime.class).toInstant(),
+        row.getObject("updated_at", OffsetDateTime.class).toInstant());
+  }
+
+  static String table(ResourceKind kind) {
+    return switch (kind) {
+      case ISSUER -> "issuer";
+      case AGENT -> "agent";
+      case DESTINATION -> "destination";
+      case SCOPE -> "scope";
+      case GRANT -> "agent_grant";
+    };
+  }
+
+  private static String key(ResourceKind kind) {
+    return kind == ResourceKind.SCOPE
+        ? "name = :name AND destination = :destination"
+        : "name = :name";
+  }
+}

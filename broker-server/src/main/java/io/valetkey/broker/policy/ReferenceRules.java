@@ -1,0 +1,235 @@
+package io.valetkey.broker.policy;
+
+import io.valetkey.broker.policy.AgentSpec.Identity;
+import io.valetkey.broker.policy.IssuerSpec.IssuerType;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+import org.springframework.jdbc.core.simple.JdbcClient;
+
+/**
+ * What a resource must be with respect to the others. Called under the lock that every writer
+ * takes, so what is found here is still so when the change is committed.
+ */
+final class ReferenceRules {
+
+  private static final int MOST_NAMED = 5;
+
+  /** Segments that are not dots, and a final slash for a prefix (SPIFFE-ID section 2.2). */
+  private static final Pattern SPIFFE_PATH =
+      Pattern.compile("((?!\\.{1,2}(/|$))[A-Za-z0-9._-]+(/|$))*");
+
+  private final JdbcClient jdbc;
+  private final PolicyRows rows;
+  private final ResourceJson json;
+
+  ReferenceRules(JdbcClient jdbc, PolicyRows rows, ResourceJson json) {
+    this.jdbc = jdbc;
+    this.rows = rows;
+    this.json = json;
+  }
+
+  /** What the resource refers to that is not there, or does not fit. */
+  List<FieldError> check(ResourceSpec spec) {
+    Errors errors = new Errors();
+    switch (spec) {
+      case AgentSpec agent -> checkIdentities(agent.identities(), errors);
+      case GrantSpec grant -> checkGrant(grant, errors);
+      case IssuerSpec issuer -> {}
+      case DestinationSpec destination -> {}
+      case ScopeSpec scope -> {}
+    }
+    return errors.all();
+  }
+
+  /**
+   * Refuses what would stand in another resource's way.
+   *
+   * @throws RefusedException {@link ProblemCode#CONFLICT} naming the other one
+   */
+  void checkConflicts(ResourceId id, ResourceSpec spec, @Nullable ResourceSpec before) {
+    switch (spec) {
+      case IssuerSpec issuer -> checkIssuer(id.name(), issuer, (IssuerSpec) before);
+      case AgentSpec agent -> checkBindings(id.name(), agent.identities());
+      case GrantSpec grant ->
+          jdbc.sql("SELECT name FROM agent_grant WHERE agent = ? AND destination = ? AND name <> ?")
+              .params(grant.agent(), grant.destination(), id.name())
+              .query(String.class)
+              .optional()
+              .ifPresent(other -> {
+                throw conflict(
+                    "The grant " + other + " already joins this agent and this destination.");
+              });
+      case DestinationSpec destination -> {}
+      case ScopeSpec scope -> {}
+    }
+  }
+
+  /**
+   * Refuses to delete what something else refers to.
+   *
+   * @throws RefusedException {@link ProblemCode#CONFLICT} naming what refers
+   */
+  void checkUnused(ResourceId id) {
+    switch (id.kind()) {
+      case ISSUER -> refuseIfAny("agents", usersOfIssuer(id.name()));
+      case AGENT -> refuseIfAny("grants", names("agent_grant WHERE agent = ?", id.name()));
+      case DESTINATION -> {
+        refuseIfAny("scopes", names("scope WHERE destination = ?", id.name()));
+        refuseIfAny("grants", names("agent_grant WHERE destination = ?", id.name()));
+      }
+      case SCOPE ->
+          refuseIfAny(
+              "grants",
+              jdbc.sql(
+                      "SELECT grant_name FROM agent_grant_scope WHERE destination = ? AND scope = ?"
+                          + " ORDER BY grant_name LIMIT 6")
+                  .param(id.parent())
+                  .param(id.name())
+                  .query(String.class)
+                  .list());
+      case GRANT -> {}
+    }
+  }
+
+  private void checkIdentities(List<Identity> identities, Errors errors) {
+    for (int i = 0; i < identities.size(); i++) {
+      Identity identity = identities.get(i);
+      String pointer = "/identities/" + i;
+      Optional<IssuerSpec> issuer = issuer(identity.issuer());
+      if (issuer.isEmpty()) {
+        errors.add(
+            pointer + "/issuer", FieldError.UNKNOWN_REFERENCE, "is not the name of an issuer");
+      } else if (issuer.get().type() == IssuerType.SPIFFE) {
+        String prefix = "spiffe://" + issuer.get().trustDomain() + "/";
+        if (!isBelow(prefix, identity.subject())) {
+          errors.invalid(
+              pointer + "/subject", "must be a SPIFFE ID of the issuer's trust domain: " + prefix);
+        }
+      }
+    }
+  }
+
+  /** Whether a subject is a SPIFFE ID below a trust domain, or a path prefix there. */
+  private static boolean isBelow(String trustDomain, String subject) {
+    return subject.startsWith(trustDomain)
+        && SPIFFE_PATH.matcher(subject.substring(trustDomain.length())).matches();
+  }
+
+  private void checkGrant(GrantSpec grant, Errors errors) {
+    if (rows.find(ResourceId.of(ResourceKind.AGENT, grant.agent())).isEmpty()) {
+      errors.add("/agent", FieldError.UNKNOWN_REFERENCE, "is not the name of an agent");
+    }
+    if (rows.find(ResourceId.of(ResourceKind.DESTINATION, grant.destination())).isEmpty()) {
+      errors.add("/destination", FieldError.UNKNOWN_REFERENCE, "is not the name of a destination");
+      return;
+    }
+    Set<String> scopes =
+        new HashSet<>(
+            jdbc.sql("SELECT name FROM scope WHERE destination = ?")
+                .param(grant.destination())
+                .query(String.class)
+                .list());
+    for (int i = 0; i < grant.scopes().size(); i++) {
+      if (!scopes.contains(grant.scopes().get(i))) {
+        errors.add(
+            "/scopes/" + i, FieldError.UNKNOWN_REFERENCE, "is not a scope of this destination");
+      }
+    }
+  }
+
+  private void checkIssuer(String name, IssuerSpec issuer, @Nullable IssuerSpec before) {
+    jdbc.sql("SELECT name FROM issuer WHERE issuer_key = ? AND name <> ?")
+        .params(PolicyRows.issuerKey(issuer), name)
+        .query(String.class)
+        .optional()
+        .ifPresent(other -> {
+          throw conflict("The issuer " + other + " already has this issuer or trust domain.");
+        });
+    boolean subjectsChangeMeaning =
+        before != null
+            && (before.type() == IssuerType.SPIFFE || issuer.type() == IssuerType.SPIFFE)
+            && !PolicyRows.issuerKey(before).equals(PolicyRows.issuerKey(issuer));
+    if (subjectsChangeMeaning) {
+      refuseIfAny("agents, whose subjects would no longer fit", usersOfIssuer(name));
+    }
+  }
+
+  private void checkBindings(String agent, List<Identity> identities) {
+    for (Identity identity : identities) {
+      boolean spiffe = identity.subject().startsWith("spiffe://");
+      Map<String, String> claims = identity.claims() == null ? Map.of() : identity.claims();
+      jdbc.sql(
+              "SELECT agent, claims::text FROM agent_identity WHERE issuer = :issuer AND agent <>"
+                  + " :agent AND (subject IN (:subjects) OR (:prefix AND starts_with(subject,"
+                  + " :subject)))")
+          .param("issuer", identity.issuer())
+          .param("agent", agent)
+          .param("subjects", spiffe ? withPrefixes(identity.subject()) : Set.of(identity.subject()))
+          .param("prefix", spiffe && identity.subject().endsWith("/"))
+          .param("subject", identity.subject())
+          .query((row, number) -> {
+            if (rows.canBothMatch(claims, row.getString(2))) {
+              throw conflict(
+                  "The agent %s already has the identity %s of the issuer %s, or one that overlaps."
+                      .formatted(row.getString(1), identity.subject(), identity.issuer()));
+            }
+            return number;
+          })
+          .list();
+    }
+  }
+
+  /** The subject itself and each path prefix under which it falls. */
+  private static Set<String> withPrefixes(String subject) {
+    Set<String> subjects = new LinkedHashSet<>();
+    subjects.add(subject);
+    for (int slash = subject.indexOf('/', "spiffe://".length());
+        slash >= 0;
+        slash = subject.indexOf('/', slash + 1)) {
+      subjects.add(subject.substring(0, slash + 1));
+    }
+    return subjects;
+  }
+
+  private Optional<IssuerSpec> issuer(String name) {
+    return rows.find(ResourceId.of(ResourceKind.ISSUER, name))
+        .map(stored -> (IssuerSpec) json.read(ResourceKind.ISSUER, stored.spec()));
+  }
+
+  private List<String> usersOfIssuer(String issuer) {
+    return jdbc.sql(
+            "SELECT DISTINCT agent FROM agent_identity WHERE issuer = ? ORDER BY agent LIMIT 6")
+        .param(issuer)
+        .query(String.class)
+        .list();
+  }
+
+  private List<String> names(String from, @Nullable String name) {
+    return jdbc.sql("SELECT name FROM " + from + " ORDER BY name LIMIT 6")
+        .param(name)
+        .query(String.class)
+        .list();
+  }
+
+  private static void refuseIfAny(String what, List<String> users) {
+    if (!users.isEmpty()) {
+      List<String> named = new ArrayList<>(users.subList(0, Math.min(users.size(), MOST_NAMED)));
+      String more = users.size() > MOST_NAMED ? " and others" : "";
+      throw conflict(
+          "It is still referred to by " + what + ": " + String.join(", ", named) + more + ".");
+    }
+  }
+
+  private static RefusedException conflict(String detail) {
+    return new RefusedException(ProblemCode.CONFLICT, detail);
+  }
+}

@@ -1,0 +1,200 @@
+package io.valetkey.broker.policy;
+
+import io.valetkey.broker.policy.AgentSpec.Identity;
+import io.valetkey.broker.policy.DestinationSpec.AuditDetail;
+import io.valetkey.broker.policy.DestinationSpec.Credential;
+import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
+import io.valetkey.broker.policy.DestinationSpec.Slot;
+import io.valetkey.broker.policy.GrantSpec.Limits;
+import io.valetkey.broker.policy.IssuerSpec.IssuerType;
+import io.valetkey.broker.policy.IssuerSpec.Keys;
+import io.valetkey.broker.policy.IssuerSpec.Replay;
+import io.valetkey.broker.policy.IssuerSpec.TokenReview;
+import io.valetkey.broker.policy.ScopeSpec.Rule;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * The one mapping between the JSON of a resource and its spec. Strict: an unknown field, a value of
+ * another type and a missing field are errors, nothing is converted and no default is filled in.
+ * What the values mean is the {@link ResourceValidator}'s business.
+ */
+public final class ResourceJson {
+
+  private static final Credential NO_CREDENTIAL = new Credential.File("");
+  private static final Keys NO_KEYS = new Keys(null, null, null, null, null, null);
+
+  /** Makes a mapping. */
+  public ResourceJson() {}
+
+  /**
+   * Reads a resource.
+   *
+   * @throws InvalidResourceException naming everything that is wrong with its fields
+   */
+  public ResourceSpec read(ResourceKind kind, ObjectNode document) {
+    List<FieldError> errors = new ArrayList<>();
+    JsonFields fields = new JsonFields(document, "", errors);
+    ResourceSpec spec =
+        switch (kind) {
+          case ISSUER -> issuer(fields);
+          case AGENT -> agent(fields);
+          case DESTINATION -> destination(fields);
+          case SCOPE -> scope(fields);
+          case GRANT -> grant(fields);
+        };
+    fields.end();
+    if (!errors.isEmpty()) {
+      throw InvalidResourceException.of(errors);
+    }
+    return spec;
+  }
+
+  private static IssuerSpec issuer(JsonFields fields) {
+    return new IssuerSpec(
+        fields.requiredChoice("type", IssuerType.class),
+        fields.text("issuer"),
+        fields.text("trustDomain"),
+        fields.required("keys", fields.nested("keys", ResourceJson::keys), NO_KEYS),
+        fields.texts("algorithms"),
+        fields.duration("maxTokenAge"),
+        fields.choice("replay", Replay.class),
+        fields.nested("tokenReview", ResourceJson::tokenReview),
+        fields.flag("enabled"));
+  }
+
+  private static Keys keys(JsonFields fields) {
+    ObjectNode jwks = fields.object("jwks");
+    return new Keys(
+        jwks == null ? null : plainObject(jwks),
+        fields.text("jwksUri"),
+        fields.flag("discovery"),
+        fields.text("bundleUri"),
+        fields.text("caCertificate"),
+        fields.text("bearerTokenFile"));
+  }
+
+  private static TokenReview tokenReview(JsonFields fields) {
+    return new TokenReview(
+        fields.requiredText("apiServer"),
+        fields.text("caCertificate"),
+        fields.text("bearerTokenFile"));
+  }
+
+  private static AgentSpec agent(JsonFields fields) {
+    return new AgentSpec(
+        fields.requiredList("identities", ResourceJson::identity),
+        fields.duration("maxTokenTtl"),
+        fields.flag("enabled"));
+  }
+
+  private static Identity identity(JsonFields fields) {
+    return new Identity(
+        fields.requiredText("issuer"), fields.requiredText("subject"), fields.textMap("claims"));
+  }
+
+  private static DestinationSpec destination(JsonFields fields) {
+    return new DestinationSpec(
+        destinationKind(fields),
+        fields.requiredText("origin"),
+        fields.required(
+            "credential", fields.nested("credential", ResourceJson::credential), NO_CREDENTIAL),
+        fields.nested("slot", ResourceJson::slot),
+        fields.duration("timeout"),
+        fields.duration("maxStream"),
+        fields.size("maxRequestBody"),
+        fields.choice("audit", AuditDetail.class),
+        fields.flag("enabled"));
+  }
+
+  private static DestinationKind destinationKind(JsonFields fields) {
+    String kind = fields.requiredText("kind");
+    if (kind.equals("lease") || kind.equals("aws")) {
+      fields.error("kind", FieldError.UNSUPPORTED, "is not supported yet; supported now: http");
+      return DestinationKind.HTTP;
+    }
+    return kind.isEmpty()
+        ? DestinationKind.HTTP
+        : fields.requiredChoice("kind", DestinationKind.class);
+  }
+
+  private static Credential credential(JsonFields fields) {
+    String source = fields.requiredText("source");
+    return switch (source) {
+      case "vault-kv" ->
+          new Credential.VaultKv(
+              fields.requiredText("mount"),
+              fields.requiredText("path"),
+              fields.requiredText("field"));
+      case "file" -> new Credential.File(fields.requiredText("name"));
+      case "" -> {
+        fields.ignoreRest();
+        yield NO_CREDENTIAL;
+      }
+      default -> {
+        fields.ignoreRest();
+        fields.error(
+            "source",
+            FieldError.UNSUPPORTED,
+            "is not a supported source; supported now: vault-kv, file");
+        yield NO_CREDENTIAL;
+      }
+    };
+  }
+
+  private static Slot slot(JsonFields fields) {
+    return new Slot(
+        fields.text("header"),
+        fields.text("format"),
+        fields.nested("basic", basic -> new Slot.Basic(basic.requiredText("username"))));
+  }
+
+  private static ScopeSpec scope(JsonFields fields) {
+    return new ScopeSpec(
+        fields.requiredList(
+            "allow", rule -> new Rule(rule.requiredTexts("methods"), rule.requiredTexts("paths"))),
+        fields.duration("maxTokenTtl"));
+  }
+
+  private static GrantSpec grant(JsonFields fields) {
+    return new GrantSpec(
+        fields.requiredText("agent"),
+        fields.requiredText("destination"),
+        fields.requiredTexts("scopes"),
+        fields.nested("limits", limits -> new Limits(limits.integer("requestsPerMinute"))),
+        fields.time("expiresAt"));
+  }
+
+  private static Map<String, Object> plainObject(ObjectNode object) {
+    Map<String, Object> map = new LinkedHashMap<>();
+    for (Map.Entry<String, JsonNode> entry : object.properties()) {
+      Object value = plain(entry.getValue());
+      if (value != null) {
+        map.put(entry.getKey(), value);
+      }
+    }
+    return map;
+  }
+
+  private static @Nullable Object plain(JsonNode node) {
+    return switch (node) {
+      case ObjectNode object -> plainObject(object);
+      case JsonNode array when array.isArray() -> {
+        List<@Nullable Object> list = new ArrayList<>();
+        array.forEach(element -> list.add(plain(element)));
+        yield list;
+      }
+      case JsonNode value when value.isString() -> value.stringValue();
+      case JsonNode value when value.isBoolean() -> value.booleanValue();
+      case JsonNode value when value.isIntegralNumber() && value.canConvertToLong() ->
+          value.longValue();
+      case JsonNode value when value.isNull() -> null;
+      default -> node.numberValue();
+    };
+  }
+}

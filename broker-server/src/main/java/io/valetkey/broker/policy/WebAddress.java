@@ -1,0 +1,168 @@
+package io.valetkey.broker.policy;
+
+import java.net.InetAddress;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.util.Locale;
+import java.util.Set;
+import java.util.function.Predicate;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What may be written where an address is expected. Only what is written is judged: what a name
+ * resolves to is checked again whenever a connection is made.
+ */
+final class WebAddress {
+
+  private static final Pattern LABEL = Pattern.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?");
+  private static final Pattern IPV4 =
+      Pattern.compile("((25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)(\\.(?!$)|$)){4}");
+  private static final Pattern NUMBER = Pattern.compile("[0-9]+|0x[0-9a-f]*");
+  private static final Set<String> METADATA =
+      Set.of("169.254.169.254", "fd00:ec2:0:0:0:0:0:254", "100.100.100.200", "168.63.129.16");
+  private static final Set<String> METADATA_NAMES =
+      Set.of("metadata", "metadata.google.internal", "instance-data");
+
+  private WebAddress() {}
+
+  /**
+   * Checks the origin of a destination: {@code https://host} or {@code https://host:port}.
+   *
+   * @param privateAllowed which addresses are allowed although private
+   * @return what is wrong, null if nothing
+   */
+  static @Nullable String originError(String origin, Predicate<InetAddress> privateAllowed) {
+    URI uri = parse(origin);
+    if (uri == null || !"https".equals(uri.getScheme())) {
+      return "must be an https origin such as https://api.example.com";
+    }
+    if (!origin.equals("https://" + uri.getRawAuthority()) || uri.getRawUserInfo() != null) {
+      return "must be scheme, host and port only, without a final slash";
+    }
+    String error = authorityError(uri);
+    if (error != null) {
+      return error;
+    }
+    String host = uri.getHost();
+    InetAddress address = literal(host);
+    if (address == null) {
+      return isLoopbackName(host) && !privateAllowed.test(InetAddress.getLoopbackAddress())
+          ? "is a loopback address, which private-origins does not allow"
+          : null;
+    }
+    return isPrivate(address) && !privateAllowed.test(address)
+        ? "is a private, loopback or link-local address, which private-origins does not allow"
+        : null;
+  }
+
+  /**
+   * Checks a URL that the server itself calls or compares: https, or http on a loopback address.
+   *
+   * @return what is wrong, null if nothing
+   */
+  static @Nullable String urlError(String url) {
+    URI uri = parse(url);
+    if (uri == null || uri.getHost() == null || url.length() > 2048) {
+      return "must be an https URL";
+    }
+    if (uri.getRawUserInfo() != null || uri.getRawFragment() != null) {
+      return "must have no user information and no fragment";
+    }
+    String error = authorityError(uri);
+    if (error != null) {
+      return error;
+    }
+    InetAddress address = literal(uri.getHost());
+    boolean loopback =
+        address == null ? isLoopbackName(uri.getHost()) : address.isLoopbackAddress();
+    if (!"https".equals(uri.getScheme()) && !("http".equals(uri.getScheme()) && loopback)) {
+      return "must be an https URL; http is allowed for loopback addresses only";
+    }
+    return null;
+  }
+
+  private static @Nullable URI parse(String text) {
+    try {
+      URI uri = new URI(text);
+      boolean ascii = text.chars().allMatch(c -> c > ' ' && c < 0x7f);
+      return ascii && uri.getRawAuthority() != null ? uri : null;
+    } catch (URISyntaxException e) {
+      return null;
+    }
+  }
+
+  /** Checks host and port, and that no link-local or metadata address is named. */
+  private static @Nullable String authorityError(URI uri) {
+    String host = uri.getHost();
+    if (host == null || !host.equals(host.toLowerCase(Locale.ROOT))) {
+      return "must have a host name in lower case; international names in their xn-- form";
+    }
+    boolean emptyPort = uri.getRawAuthority().endsWith(":");
+    if (emptyPort || uri.getPort() == 0 || uri.getPort() > 65535) {
+      return "must have a port from 1 to 65535, or none";
+    }
+    InetAddress address = literal(host);
+    if (address == null && !isHostName(host)) {
+      return "must have a host name, or an IP address in its usual form";
+    }
+    if (METADATA_NAMES.contains(host) || (address != null && isNeverAllowed(address))) {
+      return "is a link-local, metadata or other address that is never allowed";
+    }
+    return null;
+  }
+
+  private static boolean isHostName(String host) {
+    String[] labels = host.split("\\.", -1);
+    for (String label : labels) {
+      if (!LABEL.matcher(label).matches()) {
+        return false;
+      }
+    }
+    // A last label that is a number makes resolvers read the whole as an IPv4 address: 127.1,
+    // 0x7f.1.
+    return host.length() <= 253 && !NUMBER.matcher(labels[labels.length - 1]).matches();
+  }
+
+  private static @Nullable InetAddress literal(String host) {
+    String bare = host.startsWith("[") ? host.substring(1, host.length() - 1) : host;
+    boolean address = host.startsWith("[") ? !bare.contains("%") : IPV4.matcher(host).matches();
+    try {
+      return address ? InetAddress.ofLiteral(bare) : null;
+    } catch (IllegalArgumentException e) {
+      return null;
+    }
+  }
+
+  private static boolean isLoopbackName(String host) {
+    return host.equals("localhost") || host.endsWith(".localhost");
+  }
+
+  private static boolean isNeverAllowed(InetAddress address) {
+    return address.isLinkLocalAddress()
+        || address.isAnyLocalAddress()
+        || address.isMulticastAddress()
+        || METADATA.contains(address.getHostAddress());
+  }
+
+  /** Everything that is not the public internet, as far as one address can show it. */
+  private static boolean isPrivate(InetAddress address) {
+    byte[] bytes = address.getAddress();
+    int first = bytes[0] & 0xff;
+    int second = bytes[1] & 0xff;
+    if (address.isLoopbackAddress() || address.isSiteLocalAddress()) {
+      return true;
+    }
+    if (bytes.length == 4) {
+      return first == 0
+          || first >= 240
+          || (first == 100 && second >= 64 && second < 128)
+          || (first == 198 && (second == 18 || second == 19))
+          || (first == 192 && second == 0 && bytes[2] == 0);
+    }
+    // Unique local, and everything outside 2000::/3: NAT64, translated and reserved addresses.
+    boolean sixToFour = first == 0x20 && second == 0x02;
+    boolean teredo = first == 0x20 && second == 0x01 && bytes[2] == 0 && bytes[3] == 0;
+    return (first & 0xe0) != 0x20 || sixToFour || teredo;
+  }
+}

@@ -1,0 +1,58 @@
+package io.valetkey.broker;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+
+class StartTest {
+
+  @Test
+  void start_onAnEmptyDatabase_answersMetadataAndKeys() throws Exception {
+    try (RunningBroker broker = RunningBroker.start(Map.of());
+        HttpClient client = HttpClient.newHttpClient()) {
+      HttpResponse<String> jwks =
+          client.send(
+              HttpRequest.newBuilder(broker.api("/oauth2/jwks")).build(),
+              HttpResponse.BodyHandlers.ofString());
+      assertThat(jwks.statusCode()).isEqualTo(200);
+      assertThat(jwks.body()).contains("\"kty\":\"EC\"").doesNotContain("\"d\":");
+      HttpResponse<String> token =
+          client.send(
+              HttpRequest.newBuilder(broker.api("/oauth2/token"))
+                  .header("Content-Type", "application/x-www-form-urlencoded")
+                  .POST(HttpRequest.BodyPublishers.ofString("grant_type=client_credentials"))
+                  .build(),
+              HttpResponse.BodyHandlers.ofString());
+      assertThat(token.statusCode()).as(token.body()).isEqualTo(401);
+      assertThat(token.body()).contains("invalid_client").contains("decision_id");
+      try (var connection = broker.database();
+          var rows =
+              connection
+                  .createStatement()
+                  .executeQuery(
+                      "SELECT outcome, reason FROM audit_record WHERE action = 'token.issue'")) {
+        assertThat(rows.next()).isTrue();
+        assertThat(rows.getString(1)).isEqualTo("refused");
+        assertThat(rows.getString(2)).isEqualTo("invalid_client");
+      }
+    }
+  }
+
+  @Test
+  void start_withWrongSettings_namesAllOfThemAtOnce() {
+    assertThatThrownBy(() ->
+            RunningBroker.start(
+                Map.of(
+                    "valetkey.public-url", "http://broker.example",
+                    "valetkey.stop.staleness", "1d",
+                    "valetkey.gatway.port", "1")))
+        .hasMessageContaining("valetkey.public-url: must be https")
+        .hasMessageContaining("valetkey.stop.staleness: must be a duration")
+        .hasMessageContaining("valetkey.gatway.port: there is no such setting");
+  }
+}
