@@ -1,0 +1,213 @@
+package io.valetkey.client;
+
+import java.time.Clock;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
+import java.util.function.DoubleSupplier;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Keeps one access token (of one destination and choice of scopes) fresh. In the order of a token's
+ * life: until the first threshold it is simply handed out; from there it is handed out while one
+ * exchange runs in the background; from the second threshold callers wait for the new one, and get
+ * the old one only if the broker is away and only until it ends.
+ *
+ * <p>However many callers there are, one exchange runs at a time, and none runs sooner after a
+ * failure than the broker asked. A refusal ends the old token at once: the broker has said no.
+ */
+final class TokenCache {
+  /** The first threshold lies between these fractions of a token's life, drawn for each token. */
+  static final double REFRESH_AHEAD_FROM = 0.50;
+
+  static final double REFRESH_AHEAD_TO = 0.65;
+
+  /** The second threshold. */
+  static final double REFRESH_MANDATORY = 0.85;
+
+  /** After a failure without Retry-After: this long, doubled at each further one, up to the cap. */
+  static final Duration FIRST_PAUSE = Duration.ofSeconds(1);
+
+  static final Duration LONGEST_PAUSE = Duration.ofSeconds(8);
+
+  private final Supplier<CompletableFuture<AccessToken>> exchange;
+  private final Clock clock;
+  private final DoubleSupplier jitter;
+  private final Object lock = new Object();
+
+  private volatile @Nullable Held held;
+
+  // The rest is guarded by the lock.
+  private @Nullable CompletableFuture<AccessToken> flight;
+  private @Nullable ValetkeyException failure;
+  private int failures;
+  private long pauseFromMillis;
+  private long pauseMillis;
+
+  TokenCache(
+      Supplier<CompletableFuture<AccessToken>> exchange, Clock clock, DoubleSupplier jitter) {
+    this.exchange = exchange;
+    this.clock = clock;
+    this.jitter = jitter;
+  }
+
+  /** A token that has not ended; waits for an exchange only if there is no other way. */
+  AccessToken token() {
+    Held now = ready();
+    return now != null ? now.token : await(renewed());
+  }
+
+  /** As {@link #token()}, without waiting: the future fails with a ValetkeyException. */
+  CompletableFuture<AccessToken> tokenAsync() {
+    Held now = ready();
+    return now != null ? CompletableFuture.completedFuture(now.token) : renewed();
+  }
+
+  /** A token other than the one that the gateway just refused, which is never served again. */
+  CompletableFuture<AccessToken> replace(AccessToken rejected) {
+    synchronized (lock) {
+      Held now = held;
+      if (now != null && now.token == rejected) {
+        held = null;
+      }
+    }
+    return tokenAsync();
+  }
+
+  private @Nullable Held ready() {
+    Held now = held;
+    if (now == null) {
+      return null;
+    }
+    long age = clock.millis() - now.token.obtainedAtMillis();
+    if (now.isBefore(now.aheadMillis, age)) {
+      return now;
+    }
+    if (now.isBefore(now.mandatoryMillis, age)) {
+      var unused = takeOff();
+      return now;
+    }
+    return null;
+  }
+
+  private CompletableFuture<AccessToken> renewed() {
+    return takeOff().exceptionally(this::grace);
+  }
+
+  private AccessToken grace(Throwable failure) {
+    ValetkeyException known = known(failure);
+    Held old = held;
+    if (known.retryable() && old != null) {
+      long age = clock.millis() - old.token.obtainedAtMillis();
+      if (old.isBefore(old.lifeMillis, age)) {
+        return old.token;
+      }
+    }
+    throw known;
+  }
+
+  /** Joins the exchange that runs, or starts one, or fails at once during a pause. */
+  private CompletableFuture<AccessToken> takeOff() {
+    CompletableFuture<AccessToken> started;
+    synchronized (lock) {
+      if (flight != null) {
+        return flight;
+      }
+      if (failure != null && isPaused()) {
+        return CompletableFuture.failedFuture(failure.again());
+      }
+      started = new CompletableFuture<>();
+      flight = started;
+    }
+    try {
+      var unused = exchange.get().whenComplete((token, problem) -> land(started, token, problem));
+    } catch (RuntimeException | Error e) { // e.g. no more threads; must not end all later flights
+      land(started, null, e);
+    }
+    return started;
+  }
+
+  private boolean isPaused() {
+    long since = clock.millis() - pauseFromMillis;
+    return since >= 0 && since < pauseMillis;
+  }
+
+  private void land(
+      CompletableFuture<AccessToken> landing,
+      @Nullable AccessToken token,
+      @Nullable Throwable problem) {
+    ValetkeyException known = token == null ? known(problem) : null;
+    synchronized (lock) {
+      flight = null;
+      failure = known;
+      if (token != null) {
+        failures = 0;
+        held = new Held(token, jitter.getAsDouble());
+      } else {
+        pauseFromMillis = clock.millis();
+        pauseMillis = pause(known).toMillis();
+        failures++;
+        if (known != null && !known.retryable()) {
+          held = null;
+        }
+      }
+    }
+    if (token != null) {
+      landing.complete(token);
+    } else if (known != null) {
+      landing.completeExceptionally(known);
+    }
+  }
+
+  private Duration pause(@Nullable ValetkeyException failure) {
+    if (failure instanceof UnavailableException away && away.retryAfter().isPresent()) {
+      return away.retryAfter().get();
+    }
+    Duration pause = FIRST_PAUSE.multipliedBy(1L << Math.min(failures, 10));
+    return pause.compareTo(LONGEST_PAUSE) < 0 ? pause : LONGEST_PAUSE;
+  }
+
+  private static ValetkeyException known(@Nullable Throwable failure) {
+    Throwable cause = failure;
+    while (cause instanceof CompletionException && cause.getCause() != null) {
+      cause = cause.getCause();
+    }
+    return cause instanceof ValetkeyException known
+        ? known
+        : new UnavailableException("The exchange failed: " + cause, cause);
+  }
+
+  static AccessToken await(CompletableFuture<AccessToken> pending) {
+    try {
+      return pending.get();
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new UnavailableException("Interrupted while waiting for the broker", e);
+    } catch (ExecutionException e) {
+      throw known(e.getCause()).again();
+    }
+  }
+
+  /** A token and the ages at which it is treated differently; all in milliseconds. */
+  private static final class Held {
+    private final AccessToken token;
+    private final long aheadMillis;
+    private final long mandatoryMillis;
+    private final long lifeMillis;
+
+    Held(AccessToken token, double jitter) {
+      this.token = token;
+      this.lifeMillis = token.expiresAtMillis() - token.obtainedAtMillis();
+      double ahead = REFRESH_AHEAD_FROM + jitter * (REFRESH_AHEAD_TO - REFRESH_AHEAD_FROM);
+      this.aheadMillis = (long) (lifeMillis * ahead);
+      this.mandatoryMillis = (long) (lifeMillis * REFRESH_MANDATORY);
+    }
+
+    /** A clock that was set back makes an age negative; then nothing is known about the token. */
+    boolean isBefore(long threshold, long age) {
+      return age >= 0 && age < threshold;
+    }
+  }
+}
