@@ -1,0 +1,38 @@
+package io.valetkey.broker.upstream;
+
+import io.valetkey.broker.policy.DestinationSpec;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.secret.SecretValue;
+
+/**
+ * A place where real credentials are kept.
+ *
+ * @param <R> the references it understands
+ */
+@FunctionalInterface
+public interface CredentialSource<R extends DestinationSpec.Credential> {
+
+  /**
+   * Reads the credential now. Blocks; called on a virtual thread, which is interrupted when the
+   * answer is no longer wanted.
+   *
+   * @throws RefusedException with {@link ProblemCode#CREDENTIAL_UNAVAILABLE}, naming the reference
+   *     and never the value. A {@link SourceAwayException} says that nothing is known about the
+   *     credential; every other refusal says that the source answered and there is none to be had.
+   */
+  SecretValue read(R reference);
+
+  /**
+   * The place of a source that is not configured: it refuses every reference.
+   *
+   * @param setting the setting that would configure it
+   */
+  static <R extends DestinationSpec.Credential> CredentialSource<R> unconfigured(String setting) {
+    return reference -> {
+      throw new RefusedException(
+          ProblemCode.CREDENTIAL_UNAVAILABLE,
+          CredentialText.name(reference) + " cannot be read: " + setting + " is not set");
+    };
+  }
+}
