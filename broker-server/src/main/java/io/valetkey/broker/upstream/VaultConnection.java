@@ -1,0 +1,106 @@
+package io.valetkey.broker.upstream;
+
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
+import org.springframework.http.HttpStatus;
+import org.springframework.scheduling.concurrent.SimpleAsyncTaskScheduler;
+import org.springframework.vault.VaultException;
+import org.springframework.vault.core.VaultOperations;
+import org.springframework.vault.core.VaultTemplate;
+import org.springframework.vault.support.VaultToken;
+import org.springframework.web.client.RestClient;
+import org.springframework.web.client.RestClientResponseException;
+
+/**
+ * One Vault, one login, a bounded number of calls at a time. Making it does not connect; the first
+ * call logs in.
+ */
+public final class VaultConnection implements AutoCloseable {
+
+  private final VaultSettings settings;
+  private final VaultHttp http;
+  private final SimpleAsyncTaskScheduler scheduler;
+  private final VaultSession session;
+  private final VaultTemplate template;
+  private final Semaphore turns;
+
+  /**
+   * Prepares the connection.
+   *
+   * @throws IllegalArgumentException if a certificate or key store cannot be read
+   */
+  public VaultConnection(VaultSettings settings) {
+    this.settings = settings;
+    this.http = new VaultHttp(settings);
+    this.scheduler = new SimpleAsyncTaskScheduler();
+    scheduler.setVirtualThreads(true);
+    scheduler.setThreadNamePrefix("vault-renewal-");
+    RestClient client = http.clients().build();
+    this.session =
+        new VaultSession(
+            VaultLogins.of(settings.login(), client),
+            scheduler,
+            client,
+            settings.timeout().toMillis());
+    this.template = new VaultTemplate(http.clients(), session);
+    this.turns = new Semaphore(settings.maxConcurrentCalls(), true);
+  }
+
+  /**
+   * Makes one call in its turn. If Vault refuses it because our token has died, logs in and makes
+   * it once more. Blocks; to be called on a virtual thread, and ends when that is interrupted.
+   *
+   * @throws VaultException if Vault refused; {@link #status} tells how
+   */
+  public <T> T call(Function<VaultOperations, T> call) {
+    takeTurn();
+    try {
+      VaultToken used = session.getSessionToken();
+      try {
+        return call.apply(template);
+      } catch (VaultException e) {
+        if (status(e) == HttpStatus.FORBIDDEN.value() && session.forgetIfDead(used)) {
+          return call.apply(template);
+        }
+        throw e;
+      }
+    } finally {
+      turns.release();
+    }
+  }
+
+  /** How many more calls could begin now. */
+  public int freeTurns() {
+    return turns.availablePermits();
+  }
+
+  /** The HTTP status in a failure, or 0 if Vault did not answer. */
+  public static int status(Throwable failure) {
+    for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+      if (cause instanceof RestClientResponseException answer) {
+        return answer.getStatusCode().value();
+      }
+    }
+    return 0;
+  }
+
+  /** Revokes our own login, if it was one, and closes the connections. Within the time-out. */
+  @Override
+  public void close() {
+    scheduler.close();
+    session.destroy();
+    http.close();
+  }
+
+  private void takeTurn() {
+    try {
+      if (!turns.tryAcquire(settings.timeout().toMillis(), TimeUnit.MILLISECONDS)) {
+        throw new VaultException("too many calls to Vault are under way");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new VaultException("interrupted while waiting for a turn at Vault", e);
+    }
+  }
+}
