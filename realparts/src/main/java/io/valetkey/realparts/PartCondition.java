@@ -1,0 +1,29 @@
+package io.valetkey.realparts;
+
+import org.junit.jupiter.api.extension.ConditionEvaluationResult;
+import org.junit.jupiter.api.extension.ExecutionCondition;
+import org.junit.jupiter.api.extension.ExtensionContext;
+import org.junit.platform.commons.support.AnnotationSupport;
+
+/** Lets a test run where its real parts can be had. */
+final class PartCondition implements ExecutionCondition {
+
+  @Override
+  public ConditionEvaluationResult evaluateExecutionCondition(ExtensionContext context) {
+    try {
+      if (AnnotationSupport.isAnnotated(context.getElement(), NeedsVault.class)) {
+        VaultProgram.find();
+      }
+      if (AnnotationSupport.isAnnotated(context.getElement(), NeedsKubernetes.class)) {
+        Program.KUBERNETES.built();
+      }
+      return ConditionEvaluationResult.enabled("the real parts are there");
+    } catch (MissingPartException e) {
+      if ("true".equals(System.getenv("CI"))) {
+        throw e;
+      }
+      System.err.println("SKIPPED " + context.getDisplayName() + ": " + e.getMessage());
+      return ConditionEvaluationResult.disabled(e.getMessage());
+    }
+  }
+}
