@@ -35,5 +35,6 @@ class SettingsConfiguration {
   /** Settings that are read, as secrets, where they are used: here they only have to be known. */
   private static void readOthers(SettingsReader reader) {
     OTHERS.forEach(reader::text);
+    CredentialConfiguration.check(reader);
   }
 }
