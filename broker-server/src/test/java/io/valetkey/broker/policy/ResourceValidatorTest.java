@@ -1,0 +1,250 @@
+package io.valetkey.broker.policy;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.nimbusds.jose.jwk.Curve;
+import com.nimbusds.jose.jwk.OctetSequenceKey;
+import com.nimbusds.jose.jwk.gen.ECKeyGenerator;
+import com.nimbusds.jose.jwk.gen.OctetSequenceKeyGenerator;
+import com.nimbusds.jose.jwk.gen.RSAKeyGenerator;
+import java.net.InetAddress;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class ResourceValidatorTest {
+
+  private final ResourceValidator validator =
+      new ResourceValidator(
+          address -> address.equals(InetAddress.ofLiteral("10.1.2.3")),
+          path -> path.startsWith("/var/run/secrets"));
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "https://api.openai.com",
+        "https://api.openai.com:8443",
+        "https://xn--bcher-kva.example",
+        "https://8.8.8.8",
+        "https://10.1.2.3",
+        "https://[2606:4700::1111]"
+      })
+  void check_acceptsOrigins(String origin) {
+    assertThat(originErrors(origin)).isEmpty();
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "",
+        "api.openai.com",
+        "http://api.openai.com",
+        "HTTPS://api.openai.com",
+        "https://API.openai.com",
+        "https://api.openai.com/",
+        "https://api.openai.com/v1",
+        "https://api.openai.com?x",
+        "https://api.openai.com#x",
+        "https://u:p@api.openai.com",
+        "https://api.openai.com:",
+        "https://api.openai.com:0",
+        "https://api.openai.com:65536",
+        "https://api.openai.com.",
+        "https://bücher.example",
+        "https://a_b.example",
+        "https://-a.example",
+        "https://",
+        "https://localhost",
+        "https://x.localhost",
+        "https://127.0.0.1",
+        "https://127.1",
+        "https://2130706433",
+        "https://0x7f.1",
+        "https://0177.0.0.1",
+        "https://10.0.0.1",
+        "https://100.64.0.1",
+        "https://172.16.0.1",
+        "https://192.168.1.1",
+        "https://169.254.169.254",
+        "https://metadata.google.internal",
+        "https://0.0.0.0",
+        "https://[::1]",
+        "https://[::]",
+        "https://[fe80::1]",
+        "https://[fe80::1%25eth0]",
+        "https://[fd00::1]",
+        "https://[fd00:ec2::254]",
+        "https://[::ffff:127.0.0.1]",
+        "https://[64:ff9b::7f00:1]",
+        "https://[2002:7f00:1::]",
+        "https://a b",
+        "https://a\\u0000b"
+      })
+  void check_refusesOriginsThatAreNotPublicAndCanonical(String origin) {
+    assertThat(originErrors(origin)).containsExactly("/origin");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          {"type":"spiffe","trustDomain":"td.test","issuer":"https://x.test","keys":{"jwksUri":"https://x.test/j"}} | /issuer
+          {"type":"spiffe","keys":{"jwksUri":"https://x.test/j"}}                                     | /trustDomain
+          {"type":"spiffe","trustDomain":"TD","keys":{"jwksUri":"https://x.test/j"}}                  | /trustDomain
+          {"type":"spiffe","trustDomain":"td.test","keys":{"discovery":true}}                         | /keys/discovery
+          {"type":"oidc","keys":{"discovery":true}}                                                   | /issuer
+          {"type":"oidc","issuer":"https://x.test","trustDomain":"t","keys":{"discovery":true}}       | /trustDomain
+          {"type":"oidc","issuer":"http://x.test","keys":{"discovery":true}}                          | /issuer
+          {"type":"oidc","issuer":"https://u@x.test","keys":{"discovery":true}}                       | /issuer
+          {"type":"oidc","issuer":"https://169.254.169.254","keys":{"discovery":true}}                | /issuer
+          {"type":"oidc","issuer":"https://x.test","keys":{}}                                         | /keys
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":false}}                        | /keys
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true,"jwksUri":"https://x.test/j"}} | /keys
+          {"type":"oidc","issuer":"https://x.test","keys":{"bundleUri":"https://x.test/j"}}           | /keys/bundleUri
+          {"type":"oidc","issuer":"https://x.test","keys":{"jwks":{"keys":[]}}}                       | /keys/jwks/keys
+          {"type":"oidc","issuer":"https://x.test","keys":{"jwks":{"keys":[{"kty":"x"}]}}}            | /keys/jwks/keys/0
+          {"type":"oidc","issuer":"https://x.test","keys":{"jwksUri":"ftp://x.test"}}                 | /keys/jwksUri
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true,"caCertificate":"x"}}     | /keys/caCertificate
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true,"bearerTokenFile":"/etc/passwd"}} | /keys/bearerTokenFile
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true,"bearerTokenFile":"/var/run/secrets/../../../etc/passwd"}} | /keys/bearerTokenFile
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true},"algorithms":[]}         | /algorithms
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true},"algorithms":["HS256"]}  | /algorithms/0
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true},"algorithms":["none"]}   | /algorithms/0
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true},"maxTokenAge":"25h"}     | /maxTokenAge
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true},"maxTokenAge":"999ms"}   | /maxTokenAge
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true},"tokenReview":{"apiServer":"https://k.test"}} | /tokenReview
+          """)
+  void check_refusesIssuersThatDoNotFitTheirType(String document, String pointer) {
+    assertThat(pointers(ResourceKind.ISSUER, document)).containsExactly(pointer);
+  }
+
+  @Test
+  void check_neverAcceptsOrRepeatsAPrivateOrSymmetricKey() throws Exception {
+    var ec = new ECKeyGenerator(Curve.P_256).generate();
+    OctetSequenceKey symmetric = new OctetSequenceKeyGenerator(256).generate();
+    for (String key : List.of(ec.toJSONString(), symmetric.toJSONString())) {
+      List<FieldError> errors = errors(ResourceKind.ISSUER, jwks(key));
+      assertThat(errors)
+          .singleElement()
+          .satisfies(error ->
+              assertThat(error.detail())
+                  .contains("private or symmetric")
+                  .doesNotContain(ec.getD().toString(), symmetric.getKeyValue().toString()));
+    }
+    assertThat(errors(ResourceKind.ISSUER, jwks(ec.toPublicJWK().toJSONString()))).isEmpty();
+    var rsa = new RSAKeyGenerator(1024, true).generate().toPublicJWK();
+    assertThat(errors(ResourceKind.ISSUER, jwks(rsa.toJSONString()))).hasSize(1);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          "slot":{"header":"X Y"}                                 | /slot/header
+          "slot":{"header":"Host"}                                | /slot/header
+          "slot":{"header":"transfer-encoding"}                   | /slot/header
+          "slot":{"header":"Cookie"}                              | /slot/header
+          "slot":{"format":"Bearer"}                              | /slot/format
+          "slot":{"format":"{credential}{credential}"}            | /slot/format
+          "slot":{"format":"{credential}\\r\\nX: y"}              | /slot/format
+          "slot":{"format":"{credential}","basic":{"username":"u"}} | /slot/basic
+          "slot":{"basic":{"username":"u:v"}}                     | /slot/basic/username
+          "timeout":"11m"                                         | /timeout
+          "maxStream":"25h"                                       | /maxStream
+          "maxRequestBody":"2GiB"                                 | /maxRequestBody
+          """)
+  void check_refusesSlotsAndLimitsOfDestinations(String field, String pointer) {
+    String document =
+        Documents.DESTINATION.replaceFirst("\\{", "{" + field.replace("\\", "\\\\") + ",");
+    assertThat(pointers(ResourceKind.DESTINATION, document)).containsExactly(pointer);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          {"source":"vault-kv","mount":"sys","path":"a","field":"f"}       | /credential/mount
+          {"source":"vault-kv","mount":"SYS/x","path":"a","field":"f"}     | /credential/mount
+          {"source":"vault-kv","mount":"/secret","path":"a","field":"f"}   | /credential/mount
+          {"source":"vault-kv","mount":"secret","path":"../a","field":"f"} | /credential/path
+          {"source":"vault-kv","mount":"secret","path":"a//b","field":"f"} | /credential/path
+          {"source":"vault-kv","mount":"secret","path":"a?b","field":"f"}  | /credential/path
+          {"source":"vault-kv","mount":"secret","path":"a%2f","field":"f"} | /credential/path
+          {"source":"vault-kv","mount":"secret","path":"a","field":"a/b"}  | /credential/field
+          {"source":"file","name":".hidden"}                               | /credential/name
+          {"source":"file","name":".."}                                    | /credential/name
+          {"source":"file","name":"a/b"}                                   | /credential/name
+          """)
+  void check_refusesCredentialsOutsideTheirPlace(String credential, String pointer) {
+    String document =
+        "{\"kind\":\"http\",\"origin\":\"https://a.test\",\"credential\":%s}".formatted(credential);
+    assertThat(pointers(ResourceKind.DESTINATION, document)).containsExactly(pointer);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          SCOPE | {"allow":[{"methods":[],"paths":["/a"]}]}                  | /allow/0/methods
+          SCOPE | {"allow":[{"methods":["get"],"paths":["/a"]}]}             | /allow/0/methods/0
+          SCOPE | {"allow":[{"methods":["TRACE"],"paths":["/a"]}]}           | /allow/0/methods/0
+          SCOPE | {"allow":[{"methods":["GET","GET"],"paths":["/a"]}]}       | /allow/0/methods/1
+          SCOPE | {"allow":[{"methods":["GET"],"paths":[]}]}                 | /allow/0/paths
+          SCOPE | {"allow":[{"methods":["GET"],"paths":["a"]}]}              | /allow/0/paths/0
+          SCOPE | {"allow":[{"methods":["GET"],"paths":["/a/../b"]}]}        | /allow/0/paths/0
+          SCOPE | {"allow":[{"methods":["GET"],"paths":["/**/b"]}]}          | /allow/0/paths/0
+          SCOPE | {"allow":[{"methods":["GET"],"paths":["/a*"]}]}            | /allow/0/paths/0
+          SCOPE | {"allow":[],"maxTokenTtl":"2h"}                            | /maxTokenTtl
+          AGENT | {"identities":[{"issuer":"I","subject":"s"}]}              | /identities/0/issuer
+          AGENT | {"identities":[{"issuer":"i","subject":""}]}               | /identities/0/subject
+          AGENT | {"identities":[{"issuer":"i","subject":"a\\nb"}]}          | /identities/0/subject
+          AGENT | {"identities":[{"issuer":"i","subject":"s"},{"issuer":"i","subject":"s","claims":{}}]} | /identities/1
+          AGENT | {"identities":[],"maxTokenTtl":"61m"}                      | /maxTokenTtl
+          GRANT | {"agent":"a","destination":"d","scopes":[]}                | /scopes
+          GRANT | {"agent":"a","destination":"d","scopes":["s","s"]}         | /scopes/1
+          GRANT | {"agent":"a","destination":"d","scopes":["S"]}             | /scopes/0
+          GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"requestsPerMinute":0}} | /limits/requestsPerMinute
+          """)
+  void check_refusesScopesAgentsAndGrants(ResourceKind kind, String document, String pointer) {
+    assertThat(pointers(kind, document)).containsExactly(pointer);
+  }
+
+  private List<String> originErrors(String origin) {
+    return validator
+        .check(
+            new DestinationSpec(
+                DestinationSpec.DestinationKind.HTTP,
+                origin,
+                new DestinationSpec.Credential.File("f"),
+                null,
+                null,
+                null,
+                null,
+                null,
+                null))
+        .stream()
+        .map(FieldError::pointer)
+        .toList();
+  }
+
+  private static String jwks(String key) {
+    return """
+    {"type": "oidc", "issuer": "https://x.test", "keys": {"jwks": {"keys": [%s]}}}\
+    """
+        .formatted(key);
+  }
+
+  private List<String> pointers(ResourceKind kind, String document) {
+    return errors(kind, document).stream().map(FieldError::pointer).toList();
+  }
+
+  private List<FieldError> errors(ResourceKind kind, String document) {
+    return validator.check(new ResourceJson().read(kind, Documents.json(document)));
+  }
+}
