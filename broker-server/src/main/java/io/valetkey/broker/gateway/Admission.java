@@ -1,0 +1,191 @@
+package io.valetkey.broker.gateway;
+
+import io.valetkey.broker.net.AddressRefusedException;
+import io.valetkey.broker.net.Resolver;
+import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import java.net.InetAddress;
+import java.time.Clock;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeoutException;
+
+/**
+ * Everything that must be true before a byte goes upstream, in order: guard, token, policy, record,
+ * address, credential. Policy comes before the name service, because a look-up is a way out too,
+ * and both before the credential.
+ */
+final class Admission {
+
+  /** A request that may go out. Not a record: the credential is in it. */
+  static final class Admitted {
+    private final Guard.Accepted accepted;
+    private final Caller caller;
+    private final Destination target;
+    private final List<InetAddress> addresses;
+    private final Credentials.Credential credential;
+
+    Admitted(
+        Guard.Accepted accepted,
+        Caller caller,
+        Destination target,
+        List<InetAddress> addresses,
+        Credentials.Credential credential) {
+      this.accepted = accepted;
+      this.caller = caller;
+      this.target = target;
+      this.addresses = addresses;
+      this.credential = credential;
+    }
+
+    /** The same with the credential that its source gave after the first one was rejected. */
+    Admitted with(Credentials.Credential fresh) {
+      return new Admitted(accepted, caller, target, addresses, fresh);
+    }
+
+    Guard.Accepted accepted() {
+      return accepted;
+    }
+
+    Caller caller() {
+      return caller;
+    }
+
+    Destination target() {
+      return target;
+    }
+
+    /** Checked addresses; at least one. */
+    List<InetAddress> addresses() {
+      return addresses;
+    }
+
+    Credentials.Credential credential() {
+      return credential;
+    }
+
+    UpstreamRequest rebuild() {
+      return UpstreamRequest.rebuild(accepted, target, credential);
+    }
+  }
+
+  /** How often a decision is made again because a stop came between it and its record. */
+  private static final int TRIES = 3;
+
+  private final Permissions permissions;
+  private final Uses uses;
+  private final Resolver resolver;
+  private final Credentials credentials;
+  private final LiveExchanges live;
+  private final Clock clock;
+
+  Admission(
+      Permissions permissions,
+      Uses uses,
+      Resolver resolver,
+      Credentials credentials,
+      LiveExchanges live,
+      Clock clock) {
+    this.permissions = permissions;
+    this.uses = uses;
+    this.resolver = resolver;
+    this.credentials = credentials;
+    this.live = live;
+    this.clock = clock;
+  }
+
+  /**
+   * Takes the request through all steps.
+   *
+   * @return fails with a {@link RefusedException} at the first step that refuses
+   */
+  CompletableFuture<Admitted> admit(Guard.Head head, Exchange exchange) {
+    Trace trace = exchange.trace();
+    try {
+      var accepted = trace.step("guard", () -> Guard.accept(head));
+      exchange.entry().destination(accepted.destination());
+      exchange.entry().detail("method", accepted.method());
+      exchange.entry().detail("path", accepted.path().raw());
+      String token = trace.step("read_token", () -> TokenSlots.read(accepted.fields()));
+      Caller caller = trace.step("verify_token", () -> permissions.verify(token));
+      exchange.entry().caller(caller);
+      exchange.live(live.add(caller, clock.instant(), exchange::stopped));
+      return permitted(accepted, caller, exchange, TRIES)
+          .thenCompose(permit -> equip(accepted, caller, permit.target(), trace));
+    } catch (RefusedException e) {
+      return CompletableFuture.failedFuture(e);
+    }
+  }
+
+  private CompletableFuture<Permissions.Permit> permitted(
+      Guard.Accepted accepted, Caller caller, Exchange exchange, int tries) {
+    Permissions.Permit permit =
+        exchange
+            .trace()
+            .step(
+                "authorise",
+                () ->
+                    permissions.authorise(
+                        caller, accepted.destination(), accepted.method(), accepted.path()));
+    checkLength(accepted, permit.target());
+    if (!permit.target().fullAudit() && !uses.isFirst(caller, permit)) {
+      uses.count(caller, permit);
+      return CompletableFuture.completedFuture(permit);
+    }
+    exchange.entry().detail("rule", permit.rule());
+    return exchange
+        .trace()
+        .later("record", () -> exchange.entry().granted(permit.epoch()))
+        .thenCompose(durable -> {
+          if (durable) {
+            uses.recorded(caller, permit);
+            exchange.recorded();
+            return CompletableFuture.completedFuture(permit);
+          }
+          if (tries <= 1) {
+            throw new RefusedException(
+                ProblemCode.AUDIT_UNAVAILABLE, "stops kept changing while it was decided");
+          }
+          return permitted(accepted, caller, exchange, tries - 1);
+        });
+  }
+
+  private CompletableFuture<Admitted> equip(
+      Guard.Accepted accepted, Caller caller, Destination target, Trace trace) {
+    return trace
+        .later("resolve", () -> resolve(target))
+        .thenCompose(addresses ->
+            trace
+                .later("fetch_credential", () -> credentials.get(target.credential()))
+                .thenApply(
+                    credential -> new Admitted(accepted, caller, target, addresses, credential)));
+  }
+
+  private CompletableFuture<List<InetAddress>> resolve(Destination target) {
+    return resolver
+        .resolve(target.host(), target.port())
+        .exceptionallyCompose(failure ->
+            CompletableFuture.failedFuture(
+                switch (Trace.cause(failure)) {
+                  case AddressRefusedException e ->
+                      new RefusedException(
+                          ProblemCode.UPSTREAM_ADDRESS_REFUSED, String.valueOf(e.getMessage()));
+                  case TimeoutException e ->
+                      new RefusedException(
+                          ProblemCode.UPSTREAM_TIMEOUT, "the name service was too slow");
+                  default ->
+                      new RefusedException(
+                          ProblemCode.UPSTREAM_UNREACHABLE, "the name has no address");
+                }));
+  }
+
+  private static void checkLength(Guard.Accepted accepted, Destination target) {
+    String length = accepted.fields().first("content-length");
+    if (length != null && Long.parseLong(length) > target.maxRequestBody()) {
+      throw new RefusedException(
+          ProblemCode.CONTENT_TOO_LARGE,
+          "the body is announced larger than the destination allows");
+    }
+  }
+}

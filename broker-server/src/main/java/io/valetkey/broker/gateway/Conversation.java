@@ -1,0 +1,210 @@
+package io.valetkey.broker.gateway;
+
+import io.valetkey.broker.problem.ProblemCode;
+import io.vertx.core.Context;
+import io.vertx.core.Vertx;
+import io.vertx.core.http.HttpServerRequest;
+import io.vertx.core.http.HttpServerResponse;
+import java.time.Duration;
+import java.util.UUID;
+import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The caller's side of one exchange: it ends exactly once, with a complete answer, a problem or a
+ * cut. Lives on the event loop of the caller's connection.
+ */
+final class Conversation {
+
+  /** How long a refused caller may go on sending, so that it gets to read the answer. */
+  private static final long LINGER_MILLIS = 500;
+
+  private final Vertx vertx;
+  private final Context context;
+  private final HttpServerRequest request;
+  private final HttpServerResponse response;
+  private final Exchange exchange;
+  private final BooleanSupplier draining;
+  private Runnable upstream = () -> {};
+  private boolean ended;
+  private boolean answering;
+  private long timer = -1;
+  private long deadlineNanos;
+  private ProblemCode onDeadline = ProblemCode.UPSTREAM_TIMEOUT;
+  private final long started = System.nanoTime();
+  private long maxNanos = Long.MAX_VALUE;
+
+  Conversation(
+      Vertx vertx,
+      Context context,
+      HttpServerRequest request,
+      Trail trail,
+      LiveExchanges live,
+      BooleanSupplier draining) {
+    this.vertx = vertx;
+    this.context = context;
+    this.request = request;
+    this.response = request.response();
+    this.draining = draining;
+    this.exchange =
+        new Exchange(
+            trail,
+            live,
+            () -> context.runOnContext(v -> fail(ProblemCode.STOPPED, "stopped while it ran")));
+    response.exceptionHandler(e -> abandoned());
+    response.closeHandler(v -> abandoned());
+  }
+
+  Exchange exchange() {
+    return exchange;
+  }
+
+  HttpServerRequest request() {
+    return request;
+  }
+
+  HttpServerResponse response() {
+    return response;
+  }
+
+  Context context() {
+    return context;
+  }
+
+  boolean hasEnded() {
+    return ended;
+  }
+
+  /** Says how the upstream's side is cancelled from now on. */
+  void upstream(Runnable cancel) {
+    upstream = cancel;
+  }
+
+  /** The whole exchange ends at the latest so long after its start. */
+  void limit(Duration longest) {
+    maxNanos = longest.toNanos();
+  }
+
+  /** Something moved: the next thing must happen within this time, else the exchange fails. */
+  void expect(Duration within, ProblemCode otherwise) {
+    deadlineNanos = System.nanoTime() + within.toNanos();
+    onDeadline = otherwise;
+    if (timer < 0 && !ended) {
+      arm();
+    }
+  }
+
+  /** The head of the upstream's answer is about to be sent; from here on a failure is a cut. */
+  void answering() {
+    answering = true;
+    if (draining.getAsBoolean()) {
+      response.putHeader("Connection", "close");
+    }
+  }
+
+  /** The answer is complete. */
+  void complete() {
+    if (end()) {
+      exchange.ended();
+      response.end();
+    }
+  }
+
+  /** Ends the request's part too, after an answer that came before the whole request was read. */
+  void abort() {
+    upstream.run();
+    linger();
+  }
+
+  /** Ends the exchange with a refusal or a failure, if it has not ended yet. */
+  void fail(ProblemCode code, String detail) {
+    if (!end()) {
+      return;
+    }
+    upstream.run();
+    var _ =
+        exchange
+            .unserved(code, detail)
+            .thenAccept(id -> context.runOnContext(v -> answerOrCut(code, id)));
+    if (answering) {
+      // A cut does not wait for its record.
+      cut();
+    }
+  }
+
+  private void answerOrCut(ProblemCode code, UUID id) {
+    if (answering || response.closed()) {
+      return;
+    }
+    GatewayProblem problem = GatewayProblem.of(code, id);
+    response.setStatusCode(problem.code().status());
+    problem.fields().list().forEach(field -> response.putHeader(field.name(), field.value()));
+    boolean close = code.status() == 400 || !request.isEnded() || draining.getAsBoolean();
+    if (close) {
+      response.putHeader("Connection", "close");
+    }
+    var _ =
+        response
+            .end(problem.json())
+            .onComplete(done -> {
+              if (close) {
+                linger();
+              }
+            });
+  }
+
+  /**
+   * Reads on for a moment before the connection is closed: closing at once would drop the answer.
+   */
+  private void linger() {
+    if (request.isEnded()) {
+      request.connection().close();
+      return;
+    }
+    request.handler(ignored -> {});
+    request.endHandler(v -> request.connection().close());
+    request.resume();
+    vertx.setTimer(LINGER_MILLIS, id -> request.connection().close());
+  }
+
+  /** Without a last chunk, and short of a stated length: a cut body never looks complete. */
+  private void cut() {
+    request.connection().close();
+  }
+
+  private void abandoned() {
+    if (end()) {
+      exchange.ended();
+      upstream.run();
+    }
+  }
+
+  private boolean end() {
+    if (ended) {
+      return false;
+    }
+    ended = true;
+    if (timer >= 0) {
+      vertx.cancelTimer(timer);
+    }
+    return true;
+  }
+
+  private void arm() {
+    long now = System.nanoTime();
+    long left = Math.min(deadlineNanos - now, maxNanos - (now - started));
+    timer = vertx.setTimer(Math.max(1, left / 1_000_000 + 1), this::due);
+  }
+
+  private void due(@Nullable Long id) {
+    timer = -1;
+    long now = System.nanoTime();
+    if (now - started >= maxNanos) {
+      fail(ProblemCode.UPSTREAM_TIMEOUT, "the exchange lasted longer than the destination allows");
+    } else if (now >= deadlineNanos) {
+      fail(onDeadline, "nothing moved in time");
+    } else {
+      arm();
+    }
+  }
+}

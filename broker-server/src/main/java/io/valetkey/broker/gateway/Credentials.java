@@ -1,0 +1,35 @@
+package io.valetkey.broker.gateway;
+
+import io.valetkey.broker.policy.DestinationSpec;
+import io.valetkey.broker.secret.SecretValue;
+import java.util.concurrent.CompletableFuture;
+
+/** The real credentials. No method blocks; the futures fail with a {@code RefusedException}. */
+public interface Credentials {
+
+  /** A credential with the version of its value; a class, because a record would print it. */
+  final class Credential {
+    private final SecretValue value;
+    private final long version;
+
+    /** Pairs a value with its version. */
+    public Credential(SecretValue value, long version) {
+      this.value = value;
+      this.version = version;
+    }
+
+    SecretValue value() {
+      return value;
+    }
+
+    long version() {
+      return version;
+    }
+  }
+
+  /** The credential, from memory if it is fresh. */
+  CompletableFuture<Credential> get(DestinationSpec.Credential reference);
+
+  /** The credential, fetched anew because the upstream rejected the one that {@link #get} gave. */
+  CompletableFuture<Credential> refresh(DestinationSpec.Credential reference);
+}

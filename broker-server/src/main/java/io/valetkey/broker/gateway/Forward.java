@@ -1,0 +1,213 @@
+package io.valetkey.broker.gateway;
+
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import io.vertx.core.Context;
+import io.vertx.core.buffer.Buffer;
+import io.vertx.core.http.HttpClientRequest;
+import io.vertx.core.http.HttpClientResponse;
+import io.vertx.core.http.HttpClosedException;
+import io.vertx.core.http.HttpServerRequest;
+import java.net.InetAddress;
+import java.util.Iterator;
+import java.util.List;
+import java.util.concurrent.TimeoutException;
+import javax.net.ssl.SSLException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The upstream's side of one exchange: connect to a checked address, send, and hand the answer to
+ * {@link FilterAnswer}. Sends again only what cannot have been acted upon.
+ */
+final class Forward {
+
+  private final Conversation conversation;
+  private final UpstreamPools pools;
+  private final Credentials credentials;
+  private final GatewaySettings settings;
+  private final HttpServerRequest in;
+  private Admission.Admitted admitted;
+  private boolean triedIdle;
+  private boolean refreshed;
+  private long received;
+  private boolean uploaded;
+
+  Forward(
+      Conversation conversation,
+      Admission.Admitted admitted,
+      UpstreamPools pools,
+      Credentials credentials,
+      GatewaySettings settings) {
+    this.conversation = conversation;
+    this.admitted = admitted;
+    this.pools = pools;
+    this.credentials = credentials;
+    this.settings = settings;
+    this.in = conversation.request();
+  }
+
+  /** Starts. All that follows happens on the caller's event loop. */
+  void start() {
+    conversation.limit(admitted.target().maxStream());
+    attempt(admitted.addresses().iterator());
+  }
+
+  private void attempt(Iterator<InetAddress> addresses) {
+    if (conversation.hasEnded()) {
+      return;
+    }
+    UpstreamRequest request;
+    try {
+      request = conversation.exchange().trace().step("rebuild", admitted::rebuild);
+    } catch (RefusedException e) {
+      conversation.fail(e.code(), e.detail());
+      return;
+    }
+    conversation.expect(
+        settings.connectTimeout().multipliedBy(2).plusSeconds(1), ProblemCode.UPSTREAM_TIMEOUT);
+    pools
+        .request(admitted, request, addresses.next())
+        .onSuccess(out -> send(out, request))
+        .onFailure(e -> unconnected(e, addresses));
+  }
+
+  private void unconnected(Throwable failure, Iterator<InetAddress> addresses) {
+    ProblemCode code = connectFailure(failure);
+    // Nothing was sent, so the next checked address may be tried; a wrong certificate stays wrong.
+    if (addresses.hasNext() && code != ProblemCode.UPSTREAM_CERTIFICATE) {
+      attempt(addresses);
+    } else {
+      conversation.fail(code, "could not connect: " + failure.getClass().getSimpleName());
+    }
+  }
+
+  private void send(HttpClientRequest out, UpstreamRequest request) {
+    conversation.upstream(out::reset);
+    if (conversation.hasEnded()) {
+      out.reset();
+      return;
+    }
+    request.fields().list().forEach(field -> out.headers().add(field.name(), field.value()));
+    conversation.expect(admitted.target().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
+    out.exceptionHandler(e -> broken(e));
+    out.response().onSuccess(response -> answered(out, response)).onFailure(this::broken);
+    if (hasBody()) {
+      upload(out);
+    } else {
+      uploaded = true;
+      out.end();
+    }
+  }
+
+  private boolean hasBody() {
+    String length = in.getHeader("content-length");
+    return in.getHeader("transfer-encoding") != null || (length != null && !isZero(length));
+  }
+
+  private void upload(HttpClientRequest out) {
+    String length = in.getHeader("content-length");
+    if (length == null) {
+      out.setChunked(true);
+    } else {
+      out.putHeader("Content-Length", length);
+    }
+    in.exceptionHandler(e -> conversation.fail(ProblemCode.INVALID_REQUEST, "the body broke off"));
+    in.endHandler(v -> {
+      uploaded = true;
+      conversation.expect(admitted.target().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
+      out.end();
+    });
+    in.handler(chunk -> uploadChunk(out, chunk));
+    if (in.getHeader("expect") != null) {
+      conversation.response().writeContinue();
+    }
+    in.resume();
+  }
+
+  private void uploadChunk(HttpClientRequest out, Buffer chunk) {
+    received += chunk.length();
+    if (received > admitted.target().maxRequestBody()) {
+      conversation.fail(ProblemCode.CONTENT_TOO_LARGE, "the body is larger than allowed");
+      return;
+    }
+    if (conversation.hasEnded()) {
+      return;
+    }
+    conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
+    out.write(chunk);
+    if (out.writeQueueFull()) {
+      in.pause();
+      out.drainHandler(v -> in.resume());
+    }
+  }
+
+  private void answered(HttpClientRequest out, HttpClientResponse response) {
+    if (response.statusCode() == 401) {
+      rejected(out);
+      return;
+    }
+    new FilterAnswer(conversation, admitted, settings).start(response, () -> uploaded);
+  }
+
+  /** The stored credential did not please: ask its source once, and never pass that 401 on. */
+  private void rejected(HttpClientRequest out) {
+    out.reset();
+    boolean replayable = !hasBody() && List.of("GET", "HEAD").contains(in.method().name());
+    if (refreshed || !replayable) {
+      // Not replayed, but asked for anew, so that the next request has the right one.
+      var _ = refreshed ? null : credentials.refresh(admitted.target().credential());
+      conversation.fail(ProblemCode.UPSTREAM_CREDENTIAL_REJECTED, "the upstream answered 401");
+      return;
+    }
+    refreshed = true;
+    conversation.upstream(() -> {});
+    Context context = conversation.context();
+    var _ =
+        credentials
+            .refresh(admitted.target().credential())
+            .whenComplete((fresh, e) -> context.runOnContext(v -> replay(fresh, e)));
+  }
+
+  private void replay(Credentials.@Nullable Credential fresh, @Nullable Throwable failure) {
+    if (fresh == null || failure != null || fresh.version() == admitted.credential().version()) {
+      conversation.fail(
+          ProblemCode.UPSTREAM_CREDENTIAL_REJECTED, "the upstream answered 401, no other value");
+      return;
+    }
+    admitted = admitted.with(fresh);
+    attempt(admitted.addresses().iterator());
+  }
+
+  private void broken(Throwable failure) {
+    boolean idempotent = List.of("GET", "HEAD", "OPTIONS").contains(in.method().name());
+    if (failure instanceof HttpClosedException
+        && !triedIdle
+        && !hasBody()
+        && idempotent
+        && !conversation.response().headWritten()
+        && !conversation.hasEnded()) {
+      // Most likely an idle connection that the upstream had closed; nothing of an answer came.
+      triedIdle = true;
+      attempt(admitted.addresses().iterator());
+      return;
+    }
+    conversation.fail(
+        ProblemCode.UPSTREAM_BROKEN, "broke off: " + failure.getClass().getSimpleName());
+  }
+
+  private static ProblemCode connectFailure(Throwable failure) {
+    for (Throwable e = failure; e != null; e = e.getCause()) {
+      if (e instanceof java.security.cert.CertificateException || e instanceof SSLException) {
+        return ProblemCode.UPSTREAM_CERTIFICATE;
+      }
+      if (e instanceof TimeoutException || e instanceof io.netty.channel.ConnectTimeoutException) {
+        return ProblemCode.UPSTREAM_TIMEOUT;
+      }
+    }
+    return ProblemCode.UPSTREAM_UNREACHABLE;
+  }
+
+  private static boolean isZero(String length) {
+    return length.chars().allMatch(c -> c == '0');
+  }
+}

@@ -1,0 +1,73 @@
+package io.valetkey.broker.gateway;
+
+import io.valetkey.broker.problem.ProblemCode;
+import java.util.UUID;
+
+/**
+ * An answer that the gateway makes itself, as problem details (RFC 9457). It says which refusal it
+ * is and never why: an audit record with the same decision id does.
+ *
+ * @param code the refusal as the caller may know it
+ * @param decisionId links the answer to its record
+ */
+record GatewayProblem(ProblemCode code, UUID decisionId) {
+
+  private static final String CATALOGUE = "https://valetkey.io/problems/";
+  private static final String CHALLENGE = "Bearer realm=\"valetkey\"";
+  private static final String RETRY_SECONDS = "1";
+
+  /** The answer to a refusal for this true reason. */
+  static GatewayProblem of(ProblemCode reason, UUID decisionId) {
+    return new GatewayProblem(onTheWire(reason), decisionId);
+  }
+
+  /** The header fields besides those of the body. */
+  Fields fields() {
+    Fields fields =
+        new Fields()
+            .add("Content-Type", "application/problem+json")
+            .add("Cache-Control", "no-store")
+            .add("Valetkey-Error", code.code());
+    switch (code) {
+      case UNAUTHORIZED -> fields.add("WWW-Authenticate", CHALLENGE);
+      case INVALID_TOKEN, INSUFFICIENT_SCOPE ->
+          fields.add("WWW-Authenticate", CHALLENGE + ", error=\"" + code.code() + "\"");
+      default -> {
+        if (code.status() == 429 || code.status() == 503) {
+          fields.add("Retry-After", RETRY_SECONDS);
+        }
+      }
+    }
+    return fields;
+  }
+
+  /** The body; every part is a constant or a UUID, so nothing needs escaping. */
+  String json() {
+    return "{\"type\":\"%s%s\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"decision_id\":\"%s\"}"
+        .formatted(CATALOGUE, code.code(), code.title(), code.status(), code.code(), decisionId);
+  }
+
+  /** An unknown destination and somebody else's, a stopped token and a forged one look the same. */
+  private static ProblemCode onTheWire(ProblemCode reason) {
+    return switch (reason) {
+      case DESTINATION_UNKNOWN, DESTINATION_DISABLED, NOT_GRANTED, GRANT_EXPIRED ->
+          ProblemCode.NOT_FOUND;
+      case TOKEN_MALFORMED,
+          ISSUER_UNKNOWN,
+          ALGORITHM_NOT_ALLOWED,
+          KEY_UNKNOWN,
+          SIGNATURE_INVALID,
+          CLAIMS_INVALID,
+          TOKEN_EXPIRED,
+          AUDIENCE_MISMATCH,
+          TOKEN_REPLAYED,
+          TOKEN_REVOKED,
+          AGENT_UNKNOWN,
+          AGENT_AMBIGUOUS,
+          AGENT_DISABLED,
+          STOPPED ->
+          ProblemCode.INVALID_TOKEN;
+      default -> reason;
+    };
+  }
+}

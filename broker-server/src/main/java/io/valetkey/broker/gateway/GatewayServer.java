@@ -1,0 +1,199 @@
+package io.valetkey.broker.gateway;
+
+import io.valetkey.broker.net.Resolver;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import io.vertx.core.Context;
+import io.vertx.core.Vertx;
+import io.vertx.core.http.HttpConnection;
+import io.vertx.core.http.HttpServer;
+import io.vertx.core.http.HttpServerOptions;
+import io.vertx.core.http.HttpServerRequest;
+import io.vertx.core.http.HttpVersion;
+import io.vertx.core.net.impl.VertxConnection;
+import java.time.Clock;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import javax.net.ssl.TrustManagerFactory;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The egress gateway on its own port: HTTP/1.1 in and out, streaming in both directions. Starting
+ * it binds the port; stopping it refuses new connections, lets running exchanges end within a bound
+ * and cuts the rest.
+ */
+public final class GatewayServer {
+
+  private static final Logger log = LoggerFactory.getLogger(GatewayServer.class);
+  private static final int HEADER_BYTES = 32 * 1024;
+  private static final int REQUEST_LINE_BYTES = 16 * 1024;
+  private static final long COUNTS_MILLIS = 60_000;
+  private static final long MARGIN_SECONDS = 10;
+
+  private final Vertx vertx;
+  private final GatewaySettings settings;
+  private final Trail trail;
+  private final LiveExchanges live;
+  private final Credentials credentials;
+  private final Admission admission;
+  private final Uses uses = new Uses();
+  private final UpstreamPools pools;
+  private @Nullable HttpServer server;
+  private volatile boolean draining;
+
+  /**
+   * Makes a gateway that does not listen yet.
+   *
+   * @param live where running exchanges are found by whoever must end them
+   * @param trust which authorities upstream certificates may come from
+   */
+  public GatewayServer(
+      Vertx vertx,
+      GatewaySettings settings,
+      Trail trail,
+      Permissions permissions,
+      Resolver resolver,
+      Credentials credentials,
+      LiveExchanges live,
+      TrustManagerFactory trust,
+      Clock clock) {
+    this.vertx = vertx;
+    this.settings = settings;
+    this.trail = trail;
+    this.live = live;
+    this.credentials = credentials;
+    this.admission = new Admission(permissions, uses, resolver, credentials, live, clock);
+    this.pools = new UpstreamPools(vertx, settings, trust);
+  }
+
+  /**
+   * Binds the port.
+   *
+   * @throws IllegalStateException if that is not possible
+   */
+  public void start() {
+    HttpServer starting =
+        vertx
+            .createHttpServer(
+                new HttpServerOptions()
+                    .setHttp2ClearTextEnabled(false)
+                    .setMaxHeaderSize(HEADER_BYTES)
+                    .setMaxInitialLineLength(REQUEST_LINE_BYTES)
+                    .setDecompressionSupported(false)
+                    .setCompressionSupported(false))
+            .connectionHandler(this::guard)
+            .requestHandler(this::handle)
+            .invalidRequestHandler(this::invalid);
+    await(starting.listen(settings.port(), settings.host()).toCompletionStage());
+    server = starting;
+    vertx.setPeriodic(COUNTS_MILLIS, id -> uses.flush(trail));
+  }
+
+  /** Drains and closes. Returns when every exchange has ended, at the latest after the bound. */
+  public void stop() {
+    draining = true;
+    HttpServer stopping = server;
+    if (stopping != null) {
+      server = null;
+      await(stopping.shutdown(settings.drain()).toCompletionStage());
+    }
+    live.cut(exchange -> true);
+    uses.flush(trail);
+    pools.dropIdle();
+  }
+
+  /** Whether the port is bound. */
+  public boolean isRunning() {
+    return server != null;
+  }
+
+  /** The bound port, or −1 if none is. */
+  public int port() {
+    return server == null ? -1 : server.actualPort();
+  }
+
+  /** Ends the idle connections of all credentials; call it when a stop comes into force. */
+  public void dropIdleConnections() {
+    pools.dropIdle();
+  }
+
+  private void guard(HttpConnection connection) {
+    var pipeline = ((VertxConnection) connection).channel().pipeline();
+    pipeline.addBefore(
+        "httpDecoder",
+        "wireGuard",
+        new WireGuardHandler(this::refusedOnTheWire, settings.headTimeout()));
+  }
+
+  private CompletableFuture<UUID> refusedOnTheWire() {
+    return new Exchange(trail, live, () -> {})
+        .unserved(ProblemCode.INVALID_REQUEST, "the bytes are not one unambiguous request");
+  }
+
+  private void invalid(HttpServerRequest request) {
+    request.pause();
+    String cause = String.valueOf(request.decoderResult().cause());
+    ProblemCode code = ProblemCode.INVALID_REQUEST;
+    if (cause.contains("TooLongHttpHeader")) {
+      code = ProblemCode.HEADERS_TOO_LARGE;
+    } else if (cause.contains("TooLongHttpLine")) {
+      code = ProblemCode.URI_TOO_LONG;
+    }
+    conversation(request).fail(code, "the parser refused the request");
+  }
+
+  private void handle(HttpServerRequest request) {
+    request.pause();
+    Conversation conversation = conversation(request);
+    if (request.version() != HttpVersion.HTTP_1_1) {
+      conversation.fail(ProblemCode.INVALID_REQUEST, "not HTTP/1.1");
+      return;
+    }
+    Fields fields = new Fields();
+    request.headers().forEach((name, value) -> fields.add(name, value));
+    var head = new Guard.Head(request.method().name(), request.uri(), fields);
+    Context context = conversation.context();
+    var _ =
+        admission
+            .admit(head, conversation.exchange())
+            .whenComplete((admitted, failure) ->
+                context.runOnContext(v -> proceed(conversation, admitted, failure)));
+  }
+
+  private void proceed(
+      Conversation conversation,
+      Admission.@Nullable Admitted admitted,
+      @Nullable Throwable failure) {
+    if (admitted != null) {
+      new Forward(conversation, admitted, pools, credentials, settings).start();
+    } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
+      conversation.fail(refused.code(), refused.detail());
+    } else {
+      log.error("A step of the gateway failed", failure);
+      conversation.fail(ProblemCode.INTERNAL, "a step failed unexpectedly");
+    }
+  }
+
+  private Conversation conversation(HttpServerRequest request) {
+    return new Conversation(
+        vertx, vertx.getOrCreateContext(), request, trail, live, () -> draining);
+  }
+
+  private <T> T await(java.util.concurrent.CompletionStage<T> stage) {
+    try {
+      return stage
+          .toCompletableFuture()
+          .get(settings.drain().toSeconds() + MARGIN_SECONDS, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("interrupted", e);
+    } catch (ExecutionException | TimeoutException e) {
+      throw new IllegalStateException("the gateway could not start or stop", e);
+    }
+  }
+}

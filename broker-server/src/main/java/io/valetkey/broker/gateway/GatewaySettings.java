@@ -1,0 +1,39 @@
+package io.valetkey.broker.gateway;
+
+import java.time.Duration;
+
+/**
+ * The gateway's own bounds.
+ *
+ * @param host the local address to listen on
+ * @param port the port to listen on; 0 for any free one
+ * @param publicUrl the prefix of every destination's address, without a trailing slash
+ * @param connectTimeout TCP and TLS handshake with an upstream, each
+ * @param headTimeout how long a caller may take to send a header section
+ * @param idleTimeout how long a body may make no progress, in either direction
+ * @param keepAlive how long an idle connection is kept, on either side
+ * @param drain how long running exchanges may go on when the gateway stops
+ */
+public record GatewaySettings(
+    String host,
+    int port,
+    String publicUrl,
+    Duration connectTimeout,
+    Duration headTimeout,
+    Duration idleTimeout,
+    Duration keepAlive,
+    Duration drain) {
+
+  /** The bounds that the documentation states. */
+  public static GatewaySettings of(String host, int port, String publicUrl) {
+    return new GatewaySettings(
+        host,
+        port,
+        publicUrl,
+        Duration.ofSeconds(5),
+        Duration.ofSeconds(10),
+        Duration.ofSeconds(30),
+        Duration.ofSeconds(60),
+        Duration.ofSeconds(20));
+  }
+}

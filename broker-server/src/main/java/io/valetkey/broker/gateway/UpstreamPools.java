@@ -1,0 +1,114 @@
+package io.valetkey.broker.gateway;
+
+import com.github.benmanes.caffeine.cache.Cache;
+import com.github.benmanes.caffeine.cache.Caffeine;
+import io.valetkey.broker.policy.Destination;
+import io.vertx.core.Future;
+import io.vertx.core.Vertx;
+import io.vertx.core.http.HttpClient;
+import io.vertx.core.http.HttpClientAgent;
+import io.vertx.core.http.HttpClientOptions;
+import io.vertx.core.http.HttpClientRequest;
+import io.vertx.core.http.HttpMethod;
+import io.vertx.core.http.PoolOptions;
+import io.vertx.core.http.RequestOptions;
+import io.vertx.core.net.SocketAddress;
+import io.vertx.core.net.TrustOptions;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.time.Duration;
+import java.util.concurrent.TimeUnit;
+import javax.net.ssl.TrustManagerFactory;
+
+/**
+ * Connections to upstreams. One pool for each agent, destination, version of the credential and
+ * address: an answer that comes late on a shared connection would reach somebody else's request.
+ * The certificate is always verified against the destination's name, whatever address is connected
+ * to.
+ */
+final class UpstreamPools {
+
+  private static final int CONNECTIONS_PER_POOL = 1024;
+  private static final int POOLS = 50_000;
+  private static final int HEADER_BYTES = 32 * 1024;
+  private static final int CLEANER_MILLIS = 5_000;
+  private static final Duration LONGEST_EXCHANGE = Duration.ofHours(1);
+
+  /** The address is the fourth part of the key: the client keeps endpoints apart by it. */
+  private record Key(String agent, String destination, String host, int port, long version) {}
+
+  private final Vertx vertx;
+  private final GatewaySettings settings;
+  private final TrustOptions trust;
+  private final Cache<Key, HttpClientAgent> clients;
+
+  UpstreamPools(Vertx vertx, GatewaySettings settings, TrustManagerFactory trust) {
+    this.vertx = vertx;
+    this.settings = settings;
+    this.trust = TrustOptions.wrap(trust);
+    this.clients =
+        Caffeine.newBuilder()
+            .maximumSize(POOLS)
+            .expireAfterAccess(settings.keepAlive().multipliedBy(2))
+            .<Key, HttpClientAgent>removalListener((key, client, cause) -> {
+              if (client != null) {
+                client.shutdown(LONGEST_EXCHANGE);
+              }
+            })
+            .build();
+  }
+
+  /** Connects, or takes an idle connection, and gives a request that has sent nothing yet. */
+  Future<HttpClientRequest> request(
+      Admission.Admitted admitted, UpstreamRequest request, InetAddress address) {
+    Destination target = admitted.target();
+    var key =
+        new Key(
+            admitted.caller().agent(),
+            target.name(),
+            target.host(),
+            target.port(),
+            admitted.credential().version());
+    HttpClient client = clients.get(key, this::client);
+    return client.request(
+        new RequestOptions()
+            .setServer(
+                SocketAddress.inetSocketAddress(new InetSocketAddress(address, target.port())))
+            .setHost(target.host())
+            .setPort(target.port())
+            .setSsl(true)
+            .setFollowRedirects(false)
+            .setConnectTimeout(settings.connectTimeout().toMillis())
+            .setMethod(HttpMethod.valueOf(request.method()))
+            .setURI(request.uri()));
+  }
+
+  /** Ends idle connections of credentials that nobody may use any more. */
+  void dropIdle() {
+    clients.invalidateAll();
+  }
+
+  private HttpClientAgent client(Key key) {
+    boolean literal = key.host().indexOf(':') >= 0 || key.host().matches("[0-9.]+");
+    HttpClientOptions options =
+        new HttpClientOptions()
+            .setSsl(true)
+            .setVerifyHost(true)
+            .setTrustAll(false)
+            .setForceSni(!literal)
+            .setTrustOptions(trust)
+            .setSslHandshakeTimeout(settings.connectTimeout().toMillis())
+            .setSslHandshakeTimeoutUnit(TimeUnit.MILLISECONDS)
+            .setConnectTimeout((int) settings.connectTimeout().toMillis())
+            .setKeepAliveTimeout((int) settings.keepAlive().toSeconds())
+            .setMaxHeaderSize(HEADER_BYTES)
+            .setPipelining(false)
+            .setDecompressionSupported(false);
+    PoolOptions pool =
+        new PoolOptions()
+            .setHttp1MaxSize(CONNECTIONS_PER_POOL)
+            .setMaxWaitQueueSize(0)
+            .setCleanerPeriod(CLEANER_MILLIS);
+    return vertx.httpClientBuilder().with(options).with(pool).build();
+  }
+}

@@ -1,0 +1,67 @@
+package io.valetkey.broker.gateway;
+
+import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import java.nio.charset.StandardCharsets;
+import java.util.Base64;
+
+/**
+ * What goes upstream: the caller's method, path and harmless fields, and last of all the
+ * credential. It has no {@code toString} of its own and is not a record, because the credential is
+ * in it.
+ */
+final class UpstreamRequest {
+
+  private final String method;
+  private final String uri;
+  private final Fields fields;
+
+  private UpstreamRequest(String method, String uri, Fields fields) {
+    this.method = method;
+    this.uri = uri;
+    this.fields = fields;
+  }
+
+  /**
+   * Builds the request.
+   *
+   * @throws RefusedException {@link ProblemCode#CREDENTIAL_UNAVAILABLE} if the credential cannot
+   *     stand in a header
+   */
+  static UpstreamRequest rebuild(
+      Guard.Accepted accepted, Destination target, Credentials.Credential credential) {
+    String header = target.slot().header();
+    Fields fields = HeaderRules.forUpstream(accepted.fields(), header);
+    fields.add("Accept-Encoding", "identity");
+    fields.add(header, slotValue(target.slot(), credential.value().reveal()));
+    String query = HeaderRules.forUpstream(accepted.query());
+    String uri = accepted.path().raw() + (query == null ? "" : "?" + query);
+    return new UpstreamRequest(accepted.method(), uri, fields);
+  }
+
+  String method() {
+    return method;
+  }
+
+  /** Path and query; the path exactly as it was matched. */
+  String uri() {
+    return uri;
+  }
+
+  Fields fields() {
+    return fields;
+  }
+
+  private static String slotValue(Destination.Slot slot, String credential) {
+    if (credential.chars().anyMatch(c -> c < ' ' || c == 0x7f)) {
+      throw new RefusedException(
+          ProblemCode.CREDENTIAL_UNAVAILABLE, "the credential has a control character");
+    }
+    if (slot.basicUser() == null) {
+      return slot.prefix() + credential + slot.suffix();
+    }
+    byte[] pair = (slot.basicUser() + ":" + credential).getBytes(StandardCharsets.UTF_8);
+    return "Basic " + Base64.getEncoder().encodeToString(pair);
+  }
+}

@@ -1,0 +1,120 @@
+package io.valetkey.broker.gateway;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.Unpooled;
+import io.netty.channel.ChannelFutureListener;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.util.ReferenceCountUtil;
+import io.netty.util.concurrent.Future;
+import io.valetkey.broker.problem.ProblemCode;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Puts a {@link WireGuard} before the HTTP parser of one connection, and gives a header section a
+ * time in which it must be complete. What the guard refuses never reaches the parser.
+ */
+final class WireGuardHandler extends ChannelInboundHandlerAdapter {
+
+  private final WireGuard guard = new WireGuard();
+  private final Supplier<CompletableFuture<UUID>> onRefused;
+  private final Duration headTimeout;
+  private @Nullable Future<?> headDeadline;
+  private boolean refused;
+
+  /**
+   * Guards one connection.
+   *
+   * @param onRefused puts the refusal on record and gives its decision id
+   */
+  WireGuardHandler(Supplier<CompletableFuture<UUID>> onRefused, Duration headTimeout) {
+    this.onRefused = onRefused;
+    this.headTimeout = headTimeout;
+  }
+
+  @Override
+  public void channelRead(ChannelHandlerContext ctx, Object message) {
+    if (!(message instanceof ByteBuf bytes)) {
+      ctx.fireChannelRead(message);
+      return;
+    }
+    if (refused || !isAccepted(bytes)) {
+      ReferenceCountUtil.release(message);
+      if (!refused) {
+        refuse(ctx);
+      }
+      return;
+    }
+    watchHead(ctx);
+    ctx.fireChannelRead(message);
+  }
+
+  @Override
+  public void handlerRemoved(ChannelHandlerContext ctx) {
+    cancelDeadline();
+  }
+
+  private boolean isAccepted(ByteBuf bytes) {
+    int at = bytes.readerIndex();
+    while (at < bytes.writerIndex()) {
+      long skippable = guard.skippable();
+      if (skippable > 0) {
+        int count = (int) Math.min(skippable, bytes.writerIndex() - at);
+        guard.skip(count);
+        at += count;
+      } else if (!guard.accept(bytes.getByte(at++))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private void watchHead(ChannelHandlerContext ctx) {
+    if (!guard.isInHead()) {
+      cancelDeadline();
+    } else if (headDeadline == null) {
+      headDeadline =
+          ctx.executor()
+              .schedule(
+                  () -> {
+                    var _ = ctx.close();
+                  },
+                  headTimeout.toMillis(),
+                  TimeUnit.MILLISECONDS);
+    }
+  }
+
+  private void cancelDeadline() {
+    if (headDeadline != null) {
+      headDeadline.cancel(false);
+      headDeadline = null;
+    }
+  }
+
+  private void refuse(ChannelHandlerContext ctx) {
+    refused = true;
+    cancelDeadline();
+    var _ = onRefused.get().thenAccept(id -> ctx.executor().execute(() -> answer(ctx, id)));
+  }
+
+  private static void answer(ChannelHandlerContext ctx, UUID id) {
+    GatewayProblem problem = GatewayProblem.of(ProblemCode.INVALID_REQUEST, id);
+    byte[] body = problem.json().getBytes(StandardCharsets.UTF_8);
+    StringBuilder head = new StringBuilder("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n");
+    problem
+        .fields()
+        .list()
+        .forEach(f -> head.append(f.name()).append(": ").append(f.value()).append("\r\n"));
+    head.append("Content-Length: ").append(body.length).append("\r\n\r\n");
+    ByteBuf answer =
+        Unpooled.wrappedBuffer(head.toString().getBytes(StandardCharsets.US_ASCII), body);
+    // From the end of the pipeline before us: the encoder would take the bytes for a message.
+    var _ = ctx.writeAndFlush(answer).addListener(ChannelFutureListener.CLOSE);
+  }
+}

@@ -1,0 +1,218 @@
+package io.valetkey.broker.gateway;
+
+import io.valetkey.broker.net.AddressRules;
+import io.valetkey.broker.net.Cidr;
+import io.valetkey.broker.net.Resolver;
+import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.DestinationSpec;
+import io.valetkey.broker.policy.RequestPath;
+import io.valetkey.broker.policy.ScopeRules;
+import io.valetkey.broker.policy.ScopeSpec;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.secret.SecretValue;
+import io.vertx.core.Vertx;
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
+import javax.net.ssl.TrustManagerFactory;
+
+/**
+ * A gateway on a real port with a small policy: the token {@code good} of agent {@code bot} for
+ * destination {@code up}, everything below {@code /v1/}.
+ */
+final class TestGateway implements AutoCloseable, Permissions, Credentials, Trail {
+
+  static final String KEY = "sk-real-0123456789-credential";
+
+  /** One completed record: outcome, code, number of steps. */
+  record Written(String outcome, ProblemCode code, Map<String, Object> details) {}
+
+  final Vertx vertx = Vertx.vertx();
+  final LiveExchanges live = new LiveExchanges();
+  final List<Written> records = new CopyOnWriteArrayList<>();
+  final AtomicInteger lookups = new AtomicInteger();
+  final AtomicInteger fetches = new AtomicInteger();
+  final GatewayServer server;
+  volatile String address = "127.0.0.1";
+  volatile String credential = KEY;
+  volatile String refreshedCredential = KEY;
+  volatile ProblemCode undecidable;
+  volatile boolean auditDown;
+  volatile Duration timeout = Duration.ofSeconds(5);
+  volatile Duration maxStream = Duration.ofMinutes(15);
+  private final int upstreamPort;
+
+  TestGateway(int upstreamPort, TrustManagerFactory trust) {
+    this(upstreamPort, trust, Duration.ofSeconds(30));
+  }
+
+  TestGateway(int upstreamPort, TrustManagerFactory trust, Duration idle) {
+    this.upstreamPort = upstreamPort;
+    var settings =
+        new GatewaySettings(
+            "127.0.0.1",
+            0,
+            "https://gateway.test",
+            Duration.ofSeconds(2),
+            Duration.ofSeconds(1),
+            idle,
+            Duration.ofSeconds(60),
+            Duration.ofSeconds(2));
+    var resolver =
+        new Resolver(
+            AddressRules.forDestinations(List.of(Cidr.parse("127.0.0.0/8")), Set.of()),
+            this::lookUp,
+            Duration.ZERO,
+            Duration.ofSeconds(2),
+            Clock.systemUTC());
+    server =
+        new GatewayServer(
+            vertx, settings, this, this, resolver, this, live, trust, Clock.systemUTC());
+    server.start();
+  }
+
+  TestHttp caller() throws Exception {
+    return new TestHttp(server.port());
+  }
+
+  static String get(String path) {
+    return "GET " + path + " HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer good\r\n\r\n";
+  }
+
+  static String post(String path, String fields, String body) {
+    return "POST " + path + " HTTP/1.1\r\nHost: g\r\nx-api-key: good\r\n" + fields + "\r\n" + body;
+  }
+
+  private InetAddress[] lookUp(String host) throws UnknownHostException {
+    lookups.incrementAndGet();
+    return new InetAddress[] {InetAddress.ofLiteral(address)};
+  }
+
+  @Override
+  public Caller verify(String token) {
+    if (!token.startsWith("good")) {
+      throw new RefusedException(ProblemCode.SIGNATURE_INVALID, "test");
+    }
+    return new Caller("1." + token, 1, "bot", "issuer", "subject", "up", Set.of("s"));
+  }
+
+  @Override
+  public Permit authorise(Caller caller, String destination, String method, RequestPath path) {
+    if (undecidable != null) {
+      throw new RefusedException(undecidable, "test");
+    }
+    if (!destination.equals("up")) {
+      throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "test");
+    }
+    var scope =
+        new ScopeSpec(List.of(new ScopeSpec.Rule(ScopeRules.METHODS, List.of("/v1/**"))), null);
+    var rules = new ScopeRules(Map.of("s", scope.allow()));
+    ScopeRules.Match match = rules.match(method, path, caller.scopes()::contains);
+    if (match == null) {
+      throw new RefusedException(ProblemCode.INSUFFICIENT_SCOPE, "test");
+    }
+    var target =
+        new Destination(
+            "up",
+            true,
+            "upstream.test",
+            upstreamPort,
+            new DestinationSpec.Credential.File("up"),
+            new Destination.Slot("Authorization", "Bearer ", "", null),
+            timeout,
+            maxStream,
+            1 << 20,
+            false,
+            Map.of("s", scope),
+            rules);
+    return new Permit("s:" + match.pattern(), 1, target);
+  }
+
+  @Override
+  public CompletableFuture<Credential> get(DestinationSpec.Credential reference) {
+    fetches.incrementAndGet();
+    return CompletableFuture.supplyAsync(() -> new Credential(SecretValue.of(credential), 1));
+  }
+
+  @Override
+  public CompletableFuture<Credential> refresh(DestinationSpec.Credential reference) {
+    long version = refreshedCredential.equals(credential) ? 1 : 2;
+    return CompletableFuture.supplyAsync(
+        () -> new Credential(SecretValue.of(refreshedCredential), version));
+  }
+
+  @Override
+  public Entry open() {
+    return new MemoryEntry();
+  }
+
+  private final class MemoryEntry implements Entry {
+    private final UUID id = UUID.randomUUID();
+    private final Map<String, Object> details = new java.util.concurrent.ConcurrentHashMap<>();
+
+    @Override
+    public UUID decisionId() {
+      return id;
+    }
+
+    @Override
+    public void caller(Caller caller) {
+      details.put("agent", caller.agent());
+    }
+
+    @Override
+    public void destination(String name) {
+      details.put("destination", name);
+    }
+
+    @Override
+    public void detail(String name, Object value) {
+      details.put(name, value);
+    }
+
+    @Override
+    public CompletableFuture<Boolean> granted(long epoch) {
+      return written("granted", null).thenApply(x -> true);
+    }
+
+    @Override
+    public CompletableFuture<?> refused(ProblemCode code, String detail) {
+      return written("refused", code);
+    }
+
+    @Override
+    public CompletableFuture<?> failed(ProblemCode code, String detail) {
+      details.put("detail", detail);
+      return written("failed", code);
+    }
+
+    @Override
+    public CompletableFuture<?> counted(String agent, String destination, String rule, long count) {
+      details.put("count", count);
+      return written("counted", null);
+    }
+
+    private CompletableFuture<Void> written(String outcome, ProblemCode code) {
+      if (auditDown) {
+        return CompletableFuture.failedFuture(
+            new RefusedException(ProblemCode.AUDIT_UNAVAILABLE, "test"));
+      }
+      return CompletableFuture.runAsync(() -> records.add(new Written(outcome, code, details)));
+    }
+  }
+
+  @Override
+  public void close() {
+    server.stop();
+    vertx.close().toCompletionStage().toCompletableFuture().join();
+  }
+}
