@@ -9,7 +9,12 @@ import org.springframework.context.annotation.Import;
 /** Starts the broker. Everything it consists of is named here; nothing is found by scanning. */
 @SpringBootConfiguration(proxyBeanMethods = false)
 @EnableAutoConfiguration(exclude = UserDetailsServiceAutoConfiguration.class)
-@Import({SettingsConfiguration.class, CoreConfiguration.class, IssuerRoleConfiguration.class})
+@Import({
+  SettingsConfiguration.class,
+  CoreConfiguration.class,
+  IssuerRoleConfiguration.class,
+  GatewayRoleConfiguration.class
+})
 public class BrokerApplication {
 
   /** Starts the broker with the given Spring arguments. */

@@ -104,9 +104,8 @@ class CoreConfiguration {
   }
 
   @Bean
-  SigningKeys signingKeys(CryptoProvider crypto, BrokerSettings settings, Connections connections) {
-    return new SigningKeys(
-        crypto, settings.algorithm(), settings.has(BrokerSettings.ISSUER), connections);
+  SigningKeys signingKeys(CryptoProvider crypto, BrokerSettings settings) {
+    return new SigningKeys(crypto, settings.algorithm(), settings.has(BrokerSettings.ISSUER));
   }
 
   @Bean

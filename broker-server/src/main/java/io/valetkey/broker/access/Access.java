@@ -46,7 +46,7 @@ public final class Access {
 
   /** What issuing and using have in common: who, through which issuer, with which token. */
   private record Claimant(
-      Agent agent, String issuer, @Nullable String jti, long tokenEpoch, long viewEpoch) {}
+      Agent agent, String issuer, @Nullable String jti, long tokenEpoch) {}
 
   /** Whether a token may be issued to this workload. Never throws for a refusal. */
   public Decision decideToken(TokenWish wish) {
@@ -55,7 +55,7 @@ public final class Access {
       PolicySnapshot snapshot = policy.current();
       Agent agent = agentOf(snapshot, wish.issuer(), wish.subject(), wish);
       String name = wish.destination() == null ? onlyDestination(agent) : wish.destination();
-      var claimant = new Claimant(agent, wish.issuer(), null, Long.MAX_VALUE, epoch);
+      var claimant = new Claimant(agent, wish.issuer(), null, Long.MAX_VALUE);
       requireEnabledAndNotStopped(claimant, name);
       if (!limits.take("token:" + agent.name(), limits.tokensPerMinute())) {
         throw refused(ProblemCode.RATE_LIMITED, "The agent asked for too many tokens");
@@ -79,7 +79,7 @@ public final class Access {
       if (agent == null) {
         throw refused(ProblemCode.AGENT_UNKNOWN, "The agent of the token does not exist any more");
       }
-      var claimant = new Claimant(agent, use.issuer(), use.jti(), use.tokenEpoch(), epoch);
+      var claimant = new Claimant(agent, use.issuer(), use.jti(), use.tokenEpoch());
       requireEnabledAndNotStopped(claimant, use.tokenDestination());
       requireIssuerEnabled(snapshot, use.issuer());
       if (!use.tokenDestination().equals(use.destination())) {
@@ -97,6 +97,29 @@ public final class Access {
       return new Decision.Granted(agent.name(), destination, scopes, Duration.ZERO, rule, epoch);
     } catch (RefusedException e) {
       return decided(e);
+    }
+  }
+
+  /**
+   * Whether what was allowed when an exchange began still stands: a stop, a disabled agent or
+   * destination, and a withdrawn grant end it; the token's own end does not. A view that cannot answer
+   * ends nothing, because new requests are refused anyway and a short outage must not cut every stream.
+   */
+  public boolean stillStands(
+      String agentName, String issuer, String jti, long tokenEpoch, String destination) {
+    try {
+      PolicySnapshot snapshot = policy.current();
+      Agent agent = snapshot.agent(agentName);
+      if (agent == null) {
+        return false;
+      }
+      requireEnabledAndNotStopped(new Claimant(agent, issuer, jti, tokenEpoch), destination);
+      requireIssuerEnabled(snapshot, issuer);
+      destination(snapshot, destination);
+      grant(agent, destination);
+      return true;
+    } catch (RefusedException e) {
+      return e.code().status() == 503;
     }
   }
 

@@ -36,4 +36,10 @@ public record GatewaySettings(
         Duration.ofSeconds(60),
         Duration.ofSeconds(20));
   }
+
+  /** The same with another bound for running exchanges at the end. */
+  public GatewaySettings withDrain(Duration bound) {
+    return new GatewaySettings(
+        host, port, publicUrl, connectTimeout, headTimeout, idleTimeout, keepAlive, bound);
+  }
 }

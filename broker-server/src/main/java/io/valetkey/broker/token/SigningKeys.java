@@ -7,7 +7,6 @@ import com.nimbusds.jose.JWSVerifier;
 import com.nimbusds.jose.jwk.JWK;
 import io.valetkey.broker.crypto.CryptoProvider;
 import io.valetkey.broker.feed.ChangeFeed;
-import io.valetkey.broker.feed.Connections;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -37,17 +36,13 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
   /** Every replica polls more often than this, so each knows a new key before it signs anything. */
   private static final Duration PUBLISHED_BEFORE_USE = Duration.ofSeconds(5);
 
-  private static final Duration REREAD = Duration.ofSeconds(30);
-
   private final CryptoProvider crypto;
   private final JWSAlgorithm algorithm;
   private final boolean signs;
-  private final Connections connections;
   private volatile @Nullable Active active;
   private volatile @Nullable Active next;
   private volatile Map<String, PublicKey> publicKeys = Map.of();
-  private volatile long readNanos;
-  private boolean everRead;
+  private String readState = "";
 
   /**
    * The key that signs now.
@@ -72,12 +67,10 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
    *
    * @param signs whether this replica issues tokens; a gateway only verifies
    */
-  public SigningKeys(
-      CryptoProvider crypto, JWSAlgorithm algorithm, boolean signs, Connections connections) {
+  public SigningKeys(CryptoProvider crypto, JWSAlgorithm algorithm, boolean signs) {
     this.crypto = crypto;
     this.algorithm = algorithm;
     this.signs = signs;
-    this.connections = connections;
   }
 
   /** The key that signs now. */
@@ -94,16 +87,9 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
     return algorithm;
   }
 
-  /**
-   * The public key with this id, or null. One that is not known yet is looked for in the database.
-   */
+  /** The public key with this id, or null. Never waits: who calls may be an event loop. */
   @Nullable PublicKey publicKey(String kid) {
-    PublicKey known = publicKeys.get(kid);
-    if (known == null && System.nanoTime() - readNanos > Duration.ofSeconds(1).toNanos()) {
-      rereadNow();
-      known = publicKeys.get(kid);
-    }
-    return known;
+    return publicKeys.get(kid);
   }
 
   /** All public keys that still count, for {@code /oauth2/jwks}. */
@@ -111,25 +97,26 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
     return publicKeys.values().stream().map(PublicKey::jwk).toList();
   }
 
-  private synchronized void rereadNow() {
-    if (System.nanoTime() - readNanos <= Duration.ofSeconds(1).toNanos()) {
-      return;
-    }
-    readNanos = System.nanoTime();
-    try (Connection connection = connections.open()) {
-      read(connection);
-    } catch (SQLException e) {
-      log.warn("The signing keys of other replicas could not be read: {}", e.getMessage());
-    }
-  }
-
   @Override
   public synchronized void catchUp(Connection connection) throws SQLException {
     if (signs) {
       rotate(connection);
     }
-    if (!everRead || System.nanoTime() - readNanos > REREAD.toNanos()) {
+    String latest = latest(connection);
+    if (!latest.equals(readState)) {
       read(connection);
+      readState = latest;
+    }
+  }
+
+  /** Changes whenever a key came or ended, so that the keys are read when they have changed. */
+  private static String latest(Connection connection) throws SQLException {
+    try (PreparedStatement statement =
+            connection.prepareStatement(
+                "SELECT count(*), max(created_at) FROM signing_key WHERE verify_until > now()");
+        ResultSet rows = statement.executeQuery()) {
+      rows.next();
+      return rows.getLong(1) + " " + rows.getString(2);
     }
   }
 
@@ -165,7 +152,6 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
     try (var notify = connection.createStatement()) {
       notify.execute("NOTIFY " + ChangeFeed.CHANNEL);
     }
-    everRead = false;
     log.info("Signing key {} ({}) is published", key.getKeyID(), algorithm);
     return new Active(key.getKeyID(), signer(key), System.nanoTime());
   }
@@ -199,8 +185,6 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
       throw new SQLException("a stored public key cannot be read", e);
     }
     publicKeys = Map.copyOf(read);
-    readNanos = System.nanoTime();
-    everRead = true;
   }
 
   private PublicKey publicKey(String algorithmName, String jwk)

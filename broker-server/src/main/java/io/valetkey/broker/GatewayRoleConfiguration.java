@@ -1,0 +1,137 @@
+package io.valetkey.broker;
+
+import io.valetkey.broker.access.Access;
+import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.gateway.AuditTrail;
+import io.valetkey.broker.gateway.BrokerCredentials;
+import io.valetkey.broker.gateway.BrokerPermissions;
+import io.valetkey.broker.gateway.GatewayServer;
+import io.valetkey.broker.gateway.GatewaySettings;
+import io.valetkey.broker.gateway.LiveExchanges;
+import io.valetkey.broker.net.AddressRules;
+import io.valetkey.broker.net.Resolver;
+import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.token.AccessTokens;
+import io.valetkey.broker.upstream.UpstreamCredentials;
+import io.vertx.core.Vertx;
+import java.net.InetAddress;
+import java.security.GeneralSecurityException;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.Set;
+import org.springframework.context.SmartLifecycle;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Conditional;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.context.annotation.Import;
+
+/** What the gateway role needs beside the core. */
+@Configuration(proxyBeanMethods = false)
+@Conditional(OnRole.Gateway.class)
+@Import(CredentialConfiguration.class)
+class GatewayRoleConfiguration {
+
+  private static final Duration KEEP_ADDRESSES = Duration.ofSeconds(30);
+  private static final Duration RESOLVE = Duration.ofSeconds(5);
+
+  /** With the other listeners: starts after every view is complete, stops before any of them. */
+  private static final int AS_LISTENER = Integer.MAX_VALUE - 2048;
+
+  @Bean(destroyMethod = "close")
+  Vertx vertx() {
+    return Vertx.vertx();
+  }
+
+  @Bean
+  LiveExchanges liveExchanges() {
+    return new LiveExchanges();
+  }
+
+  @Bean
+  GatewayServer gatewayServer(
+      Vertx vertx,
+      BrokerSettings settings,
+      AuditLog auditLog,
+      AccessTokens tokens,
+      Access access,
+      UpstreamCredentials credentials,
+      LiveExchanges live,
+      Clock clock)
+      throws GeneralSecurityException {
+    BrokerSettings.Gateway own = settings.gateway();
+    GatewaySettings defaults =
+        GatewaySettings.of(own.address(), own.port(), settings.names().gatewayUrl());
+    AddressRules rules = AddressRules.forDestinations(own.privateOrigins(), Set.of());
+    return new GatewayServer(
+        vertx,
+        defaults.withDrain(own.drain()),
+        new AuditTrail(auditLog),
+        new BrokerPermissions(tokens, access),
+        new Resolver(rules, InetAddress::getAllByName, KEEP_ADDRESSES, RESOLVE, clock),
+        new BrokerCredentials(credentials),
+        live,
+        UpstreamTrust.of(own.trustedCertificates()),
+        clock);
+  }
+
+  /** Ends what a change has made wrong, on the thread that took the change in. */
+  @Bean
+  SmartLifecycle gatewayLifecycle(
+      GatewayServer gateway,
+      LiveExchanges live,
+      UpstreamCredentials credentials,
+      Access access,
+      StopView stops,
+      PolicyView policy) {
+    Runnable cut =
+        () ->
+            live.cut(
+                exchange -> {
+                  var caller = exchange.caller();
+                  return !access.stillStands(
+                      caller.agent(),
+                      caller.issuer(),
+                      caller.jti(),
+                      caller.tokenEpoch(),
+                      caller.destination());
+                });
+    stops.onChange(
+        () -> {
+          cut.run();
+          credentials.dropAll();
+          gateway.dropIdleConnections();
+        });
+    policy.onChange(cut);
+    return new Listening(gateway);
+  }
+
+  private static final class Listening implements SmartLifecycle {
+
+    private final GatewayServer gateway;
+
+    Listening(GatewayServer gateway) {
+      this.gateway = gateway;
+    }
+
+    @Override
+    public void start() {
+      gateway.start();
+    }
+
+    @Override
+    public void stop() {
+      gateway.stop();
+    }
+
+    @Override
+    public boolean isRunning() {
+      return gateway.isRunning();
+    }
+
+    @Override
+    public int getPhase() {
+      return AS_LISTENER;
+    }
+  }
+}
