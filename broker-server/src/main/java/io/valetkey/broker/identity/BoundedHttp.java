@@ -47,23 +47,25 @@ final class BoundedHttp {
    * Sends one request.
    *
    * @param json the body of a POST; a GET if null
+   * @param within how long all of it may take, from the first packet to the last byte
    * @return the body of a successful answer
    * @throws IOException for anything else, without a word of the answer in it
    */
-  byte[] exchange(URI uri, Tls tls, byte @Nullable [] json) throws IOException {
-    HttpURLConnection connection = open(uri, tls);
+  byte[] exchange(URI uri, Tls tls, byte @Nullable [] json, Duration within) throws IOException {
+    long end = System.nanoTime() + within.toNanos();
+    HttpURLConnection connection = open(uri, tls, within);
     Thread deadline =
         Thread.ofVirtual()
             .start(() -> {
               try {
-                Thread.sleep(ANSWER_WITHIN);
+                Thread.sleep(within);
                 connection.disconnect();
               } catch (InterruptedException e) {
                 // The answer came in time.
               }
             });
     try {
-      return answer(connection, tls, json);
+      return answer(connection, tls, json, end);
     } catch (IOException | RuntimeException e) {
       connection.disconnect();
       throw e;
@@ -72,7 +74,7 @@ final class BoundedHttp {
     }
   }
 
-  private HttpURLConnection open(URI uri, Tls tls) throws IOException {
+  private HttpURLConnection open(URI uri, Tls tls, Duration within) throws IOException {
     if (uri.getHost() == null || uri.getUserInfo() != null) {
       throw new IOException("the address has no host, or a user");
     }
@@ -86,8 +88,9 @@ final class BoundedHttp {
     }
     connection.setInstanceFollowRedirects(false);
     connection.setUseCaches(false);
-    connection.setConnectTimeout((int) CONNECT_WITHIN.toMillis());
-    connection.setReadTimeout((int) ANSWER_WITHIN.toMillis());
+    int millis = (int) Math.max(1, within.toMillis()); // 0 would mean for ever
+    connection.setConnectTimeout(Math.min(millis, (int) CONNECT_WITHIN.toMillis()));
+    connection.setReadTimeout(millis);
     return connection;
   }
 
@@ -116,8 +119,8 @@ final class BoundedHttp {
     return true;
   }
 
-  private static byte[] answer(HttpURLConnection connection, Tls tls, byte @Nullable [] json)
-      throws IOException {
+  private static byte[] answer(
+      HttpURLConnection connection, Tls tls, byte @Nullable [] json, long end) throws IOException {
     connection.setRequestProperty("Accept", "application/json");
     if (tls.bearerTokenFile() != null) {
       connection.setRequestProperty("Authorization", "Bearer " + bearer(tls.bearerTokenFile()));
@@ -135,11 +138,10 @@ final class BoundedHttp {
     if (status != 200 && !(json != null && status == 201)) {
       throw new IOException("the answer has status " + status);
     }
-    return body(connection);
+    return body(connection, end);
   }
 
-  private static byte[] body(HttpURLConnection connection) throws IOException {
-    long deadline = System.nanoTime() + ANSWER_WITHIN.toNanos();
+  private static byte[] body(HttpURLConnection connection, long end) throws IOException {
     ByteArrayOutputStream body = new ByteArrayOutputStream();
     byte[] buffer = new byte[8192];
     try (InputStream in = connection.getInputStream()) {
@@ -149,7 +151,7 @@ final class BoundedHttp {
           connection.disconnect();
           throw new IOException("the answer is larger than " + MAX_BODY + " bytes");
         }
-        if (System.nanoTime() > deadline) {
+        if (System.nanoTime() - end > 0) {
           connection.disconnect();
           throw new IOException("the answer takes too long");
         }

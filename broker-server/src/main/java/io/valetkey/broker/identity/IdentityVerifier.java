@@ -24,6 +24,9 @@ import org.jspecify.annotations.Nullable;
  */
 public final class IdentityVerifier {
 
+  // Together less than the 5 s within which a token request is answered (promise P4).
+  private static final Duration KEYS_WITHIN = Duration.ofSeconds(3);
+  private static final Duration REVIEW_WITHIN = Duration.ofMillis(1500);
   private static final Duration REVIEW_KEEP = Duration.ofSeconds(10);
   private static final int CACHED_PER_ISSUER = 20_000;
   private static final int CACHED = 100_000;
@@ -63,7 +66,8 @@ public final class IdentityVerifier {
   }
 
   /**
-   * Says who the token's bearer is. May block for a few seconds while keys are fetched.
+   * Says who the token's bearer is. May block while keys or a review are fetched, less than 5
+   * seconds in all.
    *
    * @throws RefusedException with the first thing that is wrong: {@code TOKEN_MALFORMED}, {@code
    *     ISSUER_UNKNOWN}, {@code ALGORITHM_NOT_ALLOWED}, {@code KEY_UNKNOWN}, {@code
@@ -86,7 +90,7 @@ public final class IdentityVerifier {
     long keyGeneration = requireSignature(issuer, jws);
     VerifiedWorkload workload = claims.check(issuer, jws.payload());
     if (issuer.review() != null) {
-      review.require(issuer.review(), identityToken, workload.subject());
+      review.require(issuer.review(), identityToken, workload.subject(), REVIEW_WITHIN);
     }
     verified.admit(new VerifiedTokens.Entry(fingerprint, workload, issuer, keyGeneration, started));
     return workload;
@@ -114,7 +118,7 @@ public final class IdentityVerifier {
       return null;
     }
     if (issuer.review() != null && !now.isBefore(entry.reviewedAt.plus(REVIEW_KEEP))) {
-      review.require(issuer.review(), token, entry.workload.subject());
+      review.require(issuer.review(), token, entry.workload.subject(), REVIEW_WITHIN);
       entry.reviewedAt = now;
     }
     return entry.workload;
@@ -168,10 +172,11 @@ public final class IdentityVerifier {
   /** Step 4; returns the generation of the keys that verified it. */
   private long requireSignature(TrustedIssuer issuer, CompactJws jws) {
     IssuerKeys issuerKeys = keysOf(issuer);
-    IssuerKeys.Current current = issuerKeys.get();
+    long giveUp = System.nanoTime() + KEYS_WITHIN.toNanos();
+    IssuerKeys.Current current = issuerKeys.get(giveUp);
     List<JWSVerifier> candidates = current.keys().candidates(jws.kid(), jws.alg());
     if (candidates.isEmpty()) {
-      current = issuerKeys.lookAgain();
+      current = issuerKeys.lookAgain(giveUp);
       candidates = current.keys().candidates(jws.kid(), jws.alg());
     }
     if (candidates.isEmpty()) {

@@ -20,7 +20,6 @@ final class IssuerKeys {
 
   static final Duration KEEP = Duration.ofMinutes(15);
   static final Duration UNKNOWN_KEY_REFRESH = Duration.ofSeconds(30);
-  static final Duration WAIT = Duration.ofSeconds(3);
 
   private static final Duration RETRY = Duration.ofSeconds(1);
 
@@ -67,13 +66,14 @@ final class IssuerKeys {
   /**
    * The keys that count now, fetched first if there are none.
    *
+   * @param giveUp until when to wait, in {@link System#nanoTime()}
    * @throws RefusedException {@link ProblemCode#ISSUER_UNAVAILABLE} if they cannot be had in time
    */
-  Current get() {
+  Current get(long giveUp) {
     Current known = current;
     Instant now = clock.instant();
     if (known == null || !known.usable(now)) {
-      return await(fetchSince(RETRY));
+      return await(fetchSince(RETRY), giveUp);
     }
     if (!now.isBefore(known.refreshAt())) {
       refreshInBackground();
@@ -84,11 +84,12 @@ final class IssuerKeys {
   /**
    * The keys after a look for one that was not among them; at most one look in 30 seconds.
    *
+   * @param giveUp until when to wait, in {@link System#nanoTime()}
    * @throws RefusedException {@link ProblemCode#KEY_UNKNOWN} if it is too early for another look,
    *     {@link ProblemCode#ISSUER_UNAVAILABLE} if the last look got no answer
    */
-  Current lookAgain() {
-    return await(unknownKeyFetch());
+  Current lookAgain(long giveUp) {
+    return await(unknownKeyFetch(), giveUp);
   }
 
   private synchronized CompletableFuture<Current> unknownKeyFetch() {
@@ -167,9 +168,9 @@ final class IssuerKeys {
     return after;
   }
 
-  private Current await(CompletableFuture<Current> future) {
+  private Current await(CompletableFuture<Current> future, long giveUp) {
     try {
-      return future.get(WAIT.toMillis(), TimeUnit.MILLISECONDS);
+      return future.get(giveUp - System.nanoTime(), TimeUnit.NANOSECONDS);
     } catch (ExecutionException | TimeoutException e) {
       throw unavailable();
     } catch (InterruptedException e) {

@@ -102,7 +102,7 @@ final class KeyFetch {
 
   private Map<String, @Nullable Object> document(URI uri, Tls tls) throws IOException {
     try {
-      return StrictJson.object(http.exchange(uri, tls, null));
+      return StrictJson.object(http.exchange(uri, tls, null, BoundedHttp.ANSWER_WITHIN));
     } catch (IllegalArgumentException e) {
       throw new IOException("the answer is not the JSON that is expected", e);
     }

@@ -4,6 +4,7 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.io.IOException;
 import java.net.URI;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -36,8 +37,8 @@ final class TokenReview {
    *     ProblemCode#AUDIENCE_MISMATCH} if not for us, {@link ProblemCode#ISSUER_UNAVAILABLE} if it
    *     does not say
    */
-  void require(TrustedIssuer.Review review, String token, String subject) {
-    Map<?, ?> status = status(review, token);
+  void require(TrustedIssuer.Review review, String token, String subject, Duration within) {
+    Map<?, ?> status = status(review, token, within);
     if (!Boolean.TRUE.equals(status.get("authenticated"))) {
       throw new RefusedException(
           ProblemCode.TOKEN_REVOKED, "the API server does not vouch for the token");
@@ -54,7 +55,7 @@ final class TokenReview {
     }
   }
 
-  private Map<?, ?> status(TrustedIssuer.Review review, String token) {
+  private Map<?, ?> status(TrustedIssuer.Review review, String token, Duration within) {
     String base = review.apiServer().toString();
     URI uri = URI.create((base.endsWith("/") ? base.substring(0, base.length() - 1) : base) + PATH);
     byte[] question =
@@ -65,7 +66,7 @@ final class TokenReview {
                 "spec", Map.of("token", token, "audiences", List.of(audience))));
     try {
       Map<String, @Nullable Object> answer =
-          StrictJson.object(http.exchange(uri, review.tls(), question));
+          StrictJson.object(http.exchange(uri, review.tls(), question, within));
       if (answer.get("status") instanceof Map<?, ?> status) {
         return status;
       }
