@@ -6,11 +6,12 @@ import java.util.function.Function;
 import org.springframework.http.HttpStatus;
 import org.springframework.scheduling.concurrent.SimpleAsyncTaskScheduler;
 import org.springframework.vault.VaultException;
+import org.springframework.vault.authentication.VaultLoginException;
 import org.springframework.vault.core.VaultOperations;
 import org.springframework.vault.core.VaultTemplate;
 import org.springframework.vault.support.VaultToken;
-import org.springframework.web.client.RestClient;
 import org.springframework.web.client.RestClientResponseException;
+import org.springframework.web.client.RestOperations;
 
 /**
  * One Vault, one login, a bounded number of calls at a time. Making it does not connect; the first
@@ -36,7 +37,7 @@ public final class VaultConnection implements AutoCloseable {
     this.scheduler = new SimpleAsyncTaskScheduler();
     scheduler.setVirtualThreads(true);
     scheduler.setThreadNamePrefix("vault-renewal-");
-    RestClient client = http.clients().build();
+    RestOperations client = http.clients().build();
     this.session =
         new VaultSession(
             VaultLogins.of(settings.login(), client),
@@ -60,14 +61,30 @@ public final class VaultConnection implements AutoCloseable {
       try {
         return call.apply(template);
       } catch (VaultException e) {
-        if (status(e) == HttpStatus.FORBIDDEN.value() && session.forgetIfDead(used)) {
-          return call.apply(template);
+        if (!isForbidden(e) || !session.forgetIfDead(used)) {
+          throw e;
         }
-        throw e;
       }
+      return callAfterLogin(call);
     } finally {
       turns.release();
     }
+  }
+
+  private <T> T callAfterLogin(Function<VaultOperations, T> call) {
+    VaultToken used = session.getSessionToken();
+    try {
+      return call.apply(template);
+    } catch (VaultException e) {
+      if (isForbidden(e) && session.forgetIfDead(used)) {
+        throw new VaultLoginException("Vault does not know the token of our login", e);
+      }
+      throw e;
+    }
+  }
+
+  private static boolean isForbidden(VaultException failure) {
+    return status(failure) == HttpStatus.FORBIDDEN.value();
   }
 
   /** How many more calls could begin now. */

@@ -9,7 +9,7 @@ import org.springframework.core.io.FileSystemResource;
 import org.springframework.http.client.JdkClientHttpRequestFactory;
 import org.springframework.vault.VaultException;
 import org.springframework.vault.client.ClientHttpRequestFactoryFactory.JdkHttpClient;
-import org.springframework.vault.client.RestClientBuilder;
+import org.springframework.vault.client.RestTemplateBuilder;
 import org.springframework.vault.client.VaultClients;
 import org.springframework.vault.client.VaultEndpoint;
 import org.springframework.vault.support.ClientOptions;
@@ -42,19 +42,23 @@ final class VaultHttp implements AutoCloseable {
     }
   }
 
-  /** A builder of clients that speak to Vault, without any token. */
-  RestClientBuilder clients() {
+  /**
+   * A builder of clients that speak to Vault, without any token. Not the newer RestClient: with it
+   * Spring Vault 4.0.3 posts logins without their body (ClientAdapter.RestClientAdapter drops
+   * whatever is not an HttpEntity).
+   */
+  RestTemplateBuilder clients() {
     JdkClientHttpRequestFactory factory = new JdkClientHttpRequestFactory(client);
     factory.setReadTimeout(settings.timeout());
-    RestClientBuilder builder =
-        RestClientBuilder.builder()
+    RestTemplateBuilder builder =
+        RestTemplateBuilder.builder()
             .endpoint(VaultEndpoint.from(settings.uri()))
             .requestFactory(factory);
     String namespace = settings.namespace();
     return namespace == null
         ? builder
         : builder.customizers(
-            rest -> rest.requestInterceptor(VaultClients.createNamespaceInterceptor(namespace)));
+            rest -> rest.getInterceptors().add(VaultClients.createNamespaceInterceptor(namespace)));
   }
 
   @Override

@@ -5,6 +5,8 @@ import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import org.springframework.http.HttpStatus;
 import org.springframework.vault.VaultException;
 import org.springframework.vault.authentication.VaultLoginException;
@@ -14,6 +16,8 @@ import org.springframework.web.client.RestClientException;
 
 /** Credentials in key-value engines (version 2) of Vault or OpenBao: always the latest version. */
 public final class VaultKvSource implements CredentialSource<DestinationSpec.Credential.VaultKv> {
+
+  private static final Logger log = LoggerFactory.getLogger(VaultKvSource.class);
 
   private final VaultConnection vault;
 
@@ -52,6 +56,8 @@ public final class VaultKvSource implements CredentialSource<DestinationSpec.Cre
   // or a failed login (400, 403 while logging in) says nothing about the credential.
   private static RefusedException refusal(
       DestinationSpec.Credential.VaultKv reference, RuntimeException failure) {
+    // Vault's own words, for whoever sets it up; it never repeats a credential in an error.
+    log.debug("{}: {}", CredentialText.name(reference), failure.getMessage(), failure);
     int status = VaultConnection.status(failure);
     boolean login =
         failure instanceof VaultLoginException || failure instanceof VaultTokenLookupException;

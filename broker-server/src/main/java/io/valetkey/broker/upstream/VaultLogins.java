@@ -16,14 +16,14 @@ import org.springframework.vault.authentication.JwtAuthenticationOptions;
 import org.springframework.vault.authentication.KubernetesAuthentication;
 import org.springframework.vault.authentication.KubernetesAuthenticationOptions;
 import org.springframework.vault.support.VaultToken;
-import org.springframework.web.client.RestClient;
+import org.springframework.web.client.RestOperations;
 
 /** Turns a {@link VaultLogin} into one that is performed: the files are read at each login. */
 final class VaultLogins {
 
   private VaultLogins() {}
 
-  static ClientAuthentication of(VaultLogin login, RestClient client) {
+  static ClientAuthentication of(VaultLogin login, RestOperations client) {
     return switch (login) {
       case VaultLogin.Token given -> () -> VaultToken.of(given.token().reveal());
       case VaultLogin.TokenFile file -> () -> VaultToken.of(text(file.file()));
@@ -48,7 +48,8 @@ final class VaultLogins {
     }
   }
 
-  private static ClientAuthentication kubernetes(VaultLogin.Kubernetes login, RestClient client) {
+  private static ClientAuthentication kubernetes(
+      VaultLogin.Kubernetes login, RestOperations client) {
     return new KubernetesAuthentication(
         KubernetesAuthenticationOptions.builder()
             .path(login.mount())
@@ -58,7 +59,7 @@ final class VaultLogins {
         client);
   }
 
-  private static ClientAuthentication jwt(VaultLogin.Jwt login, RestClient client) {
+  private static ClientAuthentication jwt(VaultLogin.Jwt login, RestOperations client) {
     return new JwtAuthentication(
         JwtAuthenticationOptions.builder()
             .path(login.mount())
@@ -69,7 +70,7 @@ final class VaultLogins {
   }
 
   // Its options hold the secret id itself, so they are made anew for each login.
-  private static ClientAuthentication appRole(VaultLogin.AppRole login, RestClient client) {
+  private static ClientAuthentication appRole(VaultLogin.AppRole login, RestOperations client) {
     Path secretIdFile = login.secretIdFile();
     return () -> {
       var options =
@@ -83,7 +84,8 @@ final class VaultLogins {
     };
   }
 
-  private static ClientAuthentication certificate(VaultLogin.Certificate login, RestClient client) {
+  private static ClientAuthentication certificate(
+      VaultLogin.Certificate login, RestOperations client) {
     var options = ClientCertificateAuthenticationOptions.builder().path(login.mount());
     String role = login.role();
     if (role != null) {

@@ -1,8 +1,11 @@
 package io.valetkey.broker.upstream;
 
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
+import org.springframework.http.HttpEntity;
+import org.springframework.http.HttpMethod;
 import org.springframework.http.HttpStatus;
 import org.springframework.scheduling.TaskScheduler;
 import org.springframework.vault.VaultException;
@@ -10,8 +13,8 @@ import org.springframework.vault.authentication.ClientAuthentication;
 import org.springframework.vault.authentication.LifecycleAwareSessionManager;
 import org.springframework.vault.client.VaultHttpHeaders;
 import org.springframework.vault.support.VaultToken;
-import org.springframework.web.client.RestClient;
 import org.springframework.web.client.RestClientResponseException;
+import org.springframework.web.client.RestOperations;
 
 /**
  * Our login at Vault. The token is renewed in the background; a dead one is forgotten, and the next
@@ -20,14 +23,14 @@ import org.springframework.web.client.RestClientResponseException;
  */
 final class VaultSession extends LifecycleAwareSessionManager {
 
-  private final RestClient client;
+  private final RestOperations client;
   private final ReentrantLock logins = new ReentrantLock();
   private final long patienceMillis;
 
   VaultSession(
       ClientAuthentication authentication,
       TaskScheduler scheduler,
-      RestClient client,
+      RestOperations client,
       long patienceMillis) {
     super(authentication, scheduler, client);
     this.client = client;
@@ -71,12 +74,8 @@ final class VaultSession extends LifecycleAwareSessionManager {
       return true;
     }
     try {
-      client
-          .get()
-          .uri("auth/token/lookup-self")
-          .headers(headers -> headers.addAll(VaultHttpHeaders.from(used)))
-          .retrieve()
-          .toBodilessEntity();
+      HttpEntity<Void> request = new HttpEntity<>(VaultHttpHeaders.from(used));
+      client.exchange("auth/token/lookup-self", HttpMethod.GET, request, Map.class);
       return false;
     } catch (RestClientResponseException e) {
       if (e.getStatusCode().value() != HttpStatus.FORBIDDEN.value()) {
