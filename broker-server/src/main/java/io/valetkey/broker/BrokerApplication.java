@@ -13,7 +13,8 @@ import org.springframework.context.annotation.Import;
   SettingsConfiguration.class,
   CoreConfiguration.class,
   IssuerRoleConfiguration.class,
-  GatewayRoleConfiguration.class
+  GatewayRoleConfiguration.class,
+  Observability.class
 })
 public class BrokerApplication {
 

@@ -124,6 +124,11 @@ class CoreConfiguration {
   }
 
   @Bean
+  Housekeeping housekeeping(UsedOnce usedOnce, Connections connections) {
+    return new Housekeeping(usedOnce, connections);
+  }
+
+  @Bean
   RateLimits rateLimits(BrokerSettings settings) {
     return new RateLimits(settings.tokensPerMinute(), System::nanoTime);
   }

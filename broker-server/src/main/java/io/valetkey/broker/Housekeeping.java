@@ -1,0 +1,58 @@
+package io.valetkey.broker;
+
+import io.valetkey.broker.feed.ChangeFeed;
+import io.valetkey.broker.feed.Connections;
+import io.valetkey.broker.identity.UsedOnce;
+import io.valetkey.broker.problem.RefusedException;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Duration;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Removes what nobody needs any more: ids whose single use is over, keys whose last token has ended,
+ * gateways that are gone. Every replica does it; doing it twice does no harm.
+ */
+final class Housekeeping implements AutoCloseable {
+
+  private static final Logger log = LoggerFactory.getLogger(Housekeeping.class);
+  private static final Duration INTERVAL = Duration.ofMinutes(1);
+
+  private final UsedOnce usedOnce;
+  private final Connections connections;
+  private final ScheduledExecutorService timer =
+      Executors.newSingleThreadScheduledExecutor(
+          Thread.ofPlatform().name("housekeeping").daemon().factory());
+
+  Housekeeping(UsedOnce usedOnce, Connections connections) {
+    this.usedOnce = usedOnce;
+    this.connections = connections;
+    var _ =
+        timer.scheduleWithFixedDelay(
+            this::clean, INTERVAL.toSeconds(), INTERVAL.toSeconds(), TimeUnit.SECONDS);
+  }
+
+  private void clean() {
+    try (Connection connection = connections.open();
+        var statement = connection.createStatement()) {
+      usedOnce.purge();
+      int keys = statement.executeUpdate("DELETE FROM signing_key WHERE verify_until < now()");
+      statement.executeUpdate(
+          "DELETE FROM gateway_replica WHERE seen_at < now() - interval '1 hour'");
+      if (keys > 0) {
+        statement.execute("NOTIFY " + ChangeFeed.CHANNEL);
+      }
+    } catch (SQLException | RefusedException e) {
+      log.warn("Cleaning up has to wait for the database: {}", e.getMessage());
+    }
+  }
+
+  @Override
+  public void close() {
+    timer.shutdownNow();
+  }
+}
