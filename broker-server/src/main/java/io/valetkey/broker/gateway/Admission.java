@@ -52,7 +52,7 @@ final class Admission {
       return caller;
     }
 
-    Destination target() {
+    Destination destination() {
       return target;
     }
 
@@ -113,7 +113,7 @@ final class Admission {
       exchange.live(live.add(caller, clock.instant(), exchange::stopped));
       return permitted(accepted, caller, exchange, TRIES)
           .thenCompose(permit -> equip(accepted, caller, permit.target(), trace));
-    } catch (RefusedException e) {
+    } catch (RuntimeException e) {
       return CompletableFuture.failedFuture(e);
     }
   }

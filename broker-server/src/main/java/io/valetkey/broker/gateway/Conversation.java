@@ -25,6 +25,7 @@ final class Conversation {
   private final HttpServerResponse response;
   private final Exchange exchange;
   private final BooleanSupplier draining;
+  private final Runnable onEnd;
   private Runnable upstream = () -> {};
   private boolean ended;
   private boolean answering;
@@ -40,12 +41,14 @@ final class Conversation {
       HttpServerRequest request,
       Trail trail,
       LiveExchanges live,
-      BooleanSupplier draining) {
+      BooleanSupplier draining,
+      Runnable onEnd) {
     this.vertx = vertx;
     this.context = context;
     this.request = request;
     this.response = request.response();
     this.draining = draining;
+    this.onEnd = onEnd;
     this.exchange =
         new Exchange(
             trail,
@@ -139,7 +142,7 @@ final class Conversation {
     GatewayProblem problem = GatewayProblem.of(code, id);
     response.setStatusCode(problem.code().status());
     problem.fields().list().forEach(field -> response.putHeader(field.name(), field.value()));
-    boolean close = code.status() == 400 || !request.isEnded() || draining.getAsBoolean();
+    boolean close = code.status() == 400 || hasUnreadBody() || draining.getAsBoolean();
     if (close) {
       response.putHeader("Connection", "close");
     }
@@ -153,11 +156,18 @@ final class Conversation {
             });
   }
 
+  /** The end of a paused request is not seen either, so its header fields tell. */
+  private boolean hasUnreadBody() {
+    String length = request.getHeader("content-length");
+    boolean announced = length != null && !length.equals("0");
+    return !request.isEnded() && (announced || request.getHeader("transfer-encoding") != null);
+  }
+
   /**
    * Reads on for a moment before the connection is closed: closing at once would drop the answer.
    */
   private void linger() {
-    if (request.isEnded()) {
+    if (!hasUnreadBody()) {
       request.connection().close();
       return;
     }
@@ -184,6 +194,7 @@ final class Conversation {
       return false;
     }
     ended = true;
+    onEnd.run();
     if (timer >= 0) {
       vertx.cancelTimer(timer);
     }

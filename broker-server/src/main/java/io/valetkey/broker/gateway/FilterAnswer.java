@@ -28,12 +28,16 @@ final class FilterAnswer {
   private final Scrubber.Stream body;
   private @Nullable GzipBody gzip;
 
-  FilterAnswer(Conversation conversation, Admission.Admitted admitted, GatewaySettings settings) {
+  FilterAnswer(
+      Conversation conversation,
+      Admission.Admitted admitted,
+      Scrubber scrubber,
+      GatewaySettings settings) {
     this.conversation = conversation;
     this.admitted = admitted;
     this.settings = settings;
     this.out = conversation.response();
-    this.scrubber = new Scrubber(admitted.credential().value());
+    this.scrubber = scrubber;
     this.body = scrubber.stream();
   }
 
@@ -71,7 +75,7 @@ final class FilterAnswer {
   }
 
   private void writeHead(HttpClientResponse response, Fields received) {
-    Destination target = admitted.target();
+    Destination target = admitted.destination();
     String ours = settings.publicUrl() + "/d/" + target.name();
     Fields filtered =
         new OwnAddress(ours, target.host(), target.port())

@@ -24,9 +24,12 @@ final class Forward {
   private final Conversation conversation;
   private final UpstreamPools pools;
   private final Credentials credentials;
+  private final Scrubbers scrubbers;
   private final GatewaySettings settings;
   private final HttpServerRequest in;
   private Admission.Admitted admitted;
+  private @Nullable HttpClientRequest current;
+  private boolean reused;
   private boolean triedIdle;
   private boolean refreshed;
   private long received;
@@ -37,18 +40,20 @@ final class Forward {
       Admission.Admitted admitted,
       UpstreamPools pools,
       Credentials credentials,
+      Scrubbers scrubbers,
       GatewaySettings settings) {
     this.conversation = conversation;
     this.admitted = admitted;
     this.pools = pools;
     this.credentials = credentials;
+    this.scrubbers = scrubbers;
     this.settings = settings;
     this.in = conversation.request();
   }
 
   /** Starts. All that follows happens on the caller's event loop. */
   void start() {
-    conversation.limit(admitted.target().maxStream());
+    conversation.limit(admitted.destination().maxStream());
     attempt(admitted.addresses().iterator());
   }
 
@@ -87,10 +92,12 @@ final class Forward {
       out.reset();
       return;
     }
+    current = out;
+    reused = pools.isReused(out.connection());
     request.fields().list().forEach(field -> out.headers().add(field.name(), field.value()));
-    conversation.expect(admitted.target().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
-    out.exceptionHandler(e -> broken(e));
-    out.response().onSuccess(response -> answered(out, response)).onFailure(this::broken);
+    conversation.expect(admitted.destination().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
+    out.exceptionHandler(e -> broken(out, e));
+    out.response().onSuccess(response -> answered(out, response)).onFailure(e -> broken(out, e));
     if (hasBody()) {
       upload(out);
     } else {
@@ -114,7 +121,7 @@ final class Forward {
     in.exceptionHandler(e -> conversation.fail(ProblemCode.INVALID_REQUEST, "the body broke off"));
     in.endHandler(v -> {
       uploaded = true;
-      conversation.expect(admitted.target().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
+      conversation.expect(admitted.destination().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
       out.end();
     });
     in.handler(chunk -> uploadChunk(out, chunk));
@@ -126,7 +133,7 @@ final class Forward {
 
   private void uploadChunk(HttpClientRequest out, Buffer chunk) {
     received += chunk.length();
-    if (received > admitted.target().maxRequestBody()) {
+    if (received > admitted.destination().maxRequestBody()) {
       conversation.fail(ProblemCode.CONTENT_TOO_LARGE, "the body is larger than allowed");
       return;
     }
@@ -146,16 +153,18 @@ final class Forward {
       rejected(out);
       return;
     }
-    new FilterAnswer(conversation, admitted, settings).start(response, () -> uploaded);
+    new FilterAnswer(conversation, admitted, scrubbers.of(admitted), settings)
+        .start(response, () -> uploaded);
   }
 
   /** The stored credential did not please: ask its source once, and never pass that 401 on. */
   private void rejected(HttpClientRequest out) {
+    current = null;
     out.reset();
     boolean replayable = !hasBody() && List.of("GET", "HEAD").contains(in.method().name());
     if (refreshed || !replayable) {
       // Not replayed, but asked for anew, so that the next request has the right one.
-      var _ = refreshed ? null : credentials.refresh(admitted.target().credential());
+      var _ = refreshed ? null : credentials.refresh(admitted.destination().credential());
       conversation.fail(ProblemCode.UPSTREAM_CREDENTIAL_REJECTED, "the upstream answered 401");
       return;
     }
@@ -164,7 +173,7 @@ final class Forward {
     Context context = conversation.context();
     var _ =
         credentials
-            .refresh(admitted.target().credential())
+            .refresh(admitted.destination().credential())
             .whenComplete((fresh, e) -> context.runOnContext(v -> replay(fresh, e)));
   }
 
@@ -178,15 +187,21 @@ final class Forward {
     attempt(admitted.addresses().iterator());
   }
 
-  private void broken(Throwable failure) {
+  private void broken(HttpClientRequest out, Throwable failure) {
+    if (!out.equals(current)) {
+      // A late word about an attempt that was given up.
+      return;
+    }
+    current = null;
     boolean idempotent = List.of("GET", "HEAD", "OPTIONS").contains(in.method().name());
     if (failure instanceof HttpClosedException
+        && reused
         && !triedIdle
         && !hasBody()
         && idempotent
         && !conversation.response().headWritten()
         && !conversation.hasEnded()) {
-      // Most likely an idle connection that the upstream had closed; nothing of an answer came.
+      // An idle connection that the upstream had closed; nothing of an answer came.
       triedIdle = true;
       attempt(admitted.addresses().iterator());
       return;

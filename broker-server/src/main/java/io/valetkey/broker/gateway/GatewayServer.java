@@ -42,8 +42,10 @@ public final class GatewayServer {
   private final Credentials credentials;
   private final Admission admission;
   private final Uses uses = new Uses();
+  private final Scrubbers scrubbers = new Scrubbers();
   private final UpstreamPools pools;
   private @Nullable HttpServer server;
+  private long counts = -1;
   private volatile boolean draining;
 
   /**
@@ -91,7 +93,7 @@ public final class GatewayServer {
             .invalidRequestHandler(this::invalid);
     await(starting.listen(settings.port(), settings.host()).toCompletionStage());
     server = starting;
-    vertx.setPeriodic(COUNTS_MILLIS, id -> uses.flush(trail));
+    counts = vertx.setPeriodic(COUNTS_MILLIS, id -> uses.flush(trail));
   }
 
   /** Drains and closes. Returns when every exchange has ended, at the latest after the bound. */
@@ -100,11 +102,12 @@ public final class GatewayServer {
     HttpServer stopping = server;
     if (stopping != null) {
       server = null;
+      vertx.cancelTimer(counts);
       await(stopping.shutdown(settings.drain()).toCompletionStage());
     }
     live.cut(exchange -> true);
     uses.flush(trail);
-    pools.dropIdle();
+    dropIdleConnections();
   }
 
   /** Whether the port is bound. */
@@ -117,9 +120,10 @@ public final class GatewayServer {
     return server == null ? -1 : server.actualPort();
   }
 
-  /** Ends the idle connections of all credentials; call it when a stop comes into force. */
+  /** Forgets idle connections and compiled credentials; call it when a stop comes into force. */
   public void dropIdleConnections() {
     pools.dropIdle();
+    scrubbers.drop();
   }
 
   private void guard(HttpConnection connection) {
@@ -127,7 +131,7 @@ public final class GatewayServer {
     pipeline.addBefore(
         "httpDecoder",
         "wireGuard",
-        new WireGuardHandler(this::refusedOnTheWire, settings.headTimeout()));
+        new WireGuardHandler(this::refusedOnTheWire, settings.headTimeout(), settings.keepAlive()));
   }
 
   private CompletableFuture<UUID> refusedOnTheWire() {
@@ -170,7 +174,7 @@ public final class GatewayServer {
       Admission.@Nullable Admitted admitted,
       @Nullable Throwable failure) {
     if (admitted != null) {
-      new Forward(conversation, admitted, pools, credentials, settings).start();
+      new Forward(conversation, admitted, pools, credentials, scrubbers, settings).start();
     } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
       conversation.fail(refused.code(), refused.detail());
     } else {
@@ -180,8 +184,11 @@ public final class GatewayServer {
   }
 
   private Conversation conversation(HttpServerRequest request) {
+    var pipeline = ((VertxConnection) request.connection()).channel().pipeline();
+    WireGuardHandler guard = pipeline.get(WireGuardHandler.class);
+    guard.begun();
     return new Conversation(
-        vertx, vertx.getOrCreateContext(), request, trail, live, () -> draining);
+        vertx, vertx.getOrCreateContext(), request, trail, live, () -> draining, guard::ended);
   }
 
   private <T> T await(java.util.concurrent.CompletionStage<T> stage) {

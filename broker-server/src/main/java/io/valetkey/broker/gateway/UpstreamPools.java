@@ -9,6 +9,7 @@ import io.vertx.core.http.HttpClient;
 import io.vertx.core.http.HttpClientAgent;
 import io.vertx.core.http.HttpClientOptions;
 import io.vertx.core.http.HttpClientRequest;
+import io.vertx.core.http.HttpConnection;
 import io.vertx.core.http.HttpMethod;
 import io.vertx.core.http.PoolOptions;
 import io.vertx.core.http.RequestOptions;
@@ -17,6 +18,8 @@ import io.vertx.core.net.TrustOptions;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.time.Duration;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import javax.net.ssl.TrustManagerFactory;
 
@@ -41,6 +44,7 @@ final class UpstreamPools {
   private final GatewaySettings settings;
   private final TrustOptions trust;
   private final Cache<Key, HttpClientAgent> clients;
+  private final Set<HttpConnection> used = ConcurrentHashMap.newKeySet();
 
   UpstreamPools(Vertx vertx, GatewaySettings settings, TrustManagerFactory trust) {
     this.vertx = vertx;
@@ -61,7 +65,7 @@ final class UpstreamPools {
   /** Connects, or takes an idle connection, and gives a request that has sent nothing yet. */
   Future<HttpClientRequest> request(
       Admission.Admitted admitted, UpstreamRequest request, InetAddress address) {
-    Destination target = admitted.target();
+    Destination target = admitted.destination();
     var key =
         new Key(
             admitted.caller().agent(),
@@ -81,6 +85,15 @@ final class UpstreamPools {
             .setConnectTimeout(settings.connectTimeout().toMillis())
             .setMethod(HttpMethod.valueOf(request.method()))
             .setURI(request.uri()));
+  }
+
+  /** Whether the connection has carried a request before; asks once for each request. */
+  boolean isReused(HttpConnection connection) {
+    if (!used.add(connection)) {
+      return true;
+    }
+    connection.closeHandler(v -> used.remove(connection));
+    return false;
   }
 
   /** Ends idle connections of credentials that nobody may use any more. */

@@ -25,7 +25,11 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
   private final WireGuard guard = new WireGuard();
   private final Supplier<CompletableFuture<UUID>> onRefused;
   private final Duration headTimeout;
+  private final Duration keepAlive;
   private @Nullable Future<?> headDeadline;
+  private @Nullable Future<?> idleDeadline;
+  private @Nullable ChannelHandlerContext context;
+  private int exchanges;
   private boolean refused;
 
   /**
@@ -33,9 +37,32 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
    *
    * @param onRefused puts the refusal on record and gives its decision id
    */
-  WireGuardHandler(Supplier<CompletableFuture<UUID>> onRefused, Duration headTimeout) {
+  WireGuardHandler(
+      Supplier<CompletableFuture<UUID>> onRefused, Duration headTimeout, Duration keepAlive) {
     this.onRefused = onRefused;
     this.headTimeout = headTimeout;
+    this.keepAlive = keepAlive;
+  }
+
+  /** An exchange began on this connection; call on its event loop. */
+  void begun() {
+    exchanges++;
+    cancel(idleDeadline);
+  }
+
+  /** An exchange ended; call on the connection's event loop. */
+  void ended() {
+    exchanges--;
+    ChannelHandlerContext own = context;
+    if (own != null && !own.isRemoved()) {
+      watchIdle(own);
+    }
+  }
+
+  @Override
+  public void handlerAdded(ChannelHandlerContext ctx) {
+    context = ctx;
+    watchIdle(ctx);
   }
 
   @Override
@@ -51,13 +78,15 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
       }
       return;
     }
+    cancel(idleDeadline);
     watchHead(ctx);
     ctx.fireChannelRead(message);
   }
 
   @Override
   public void handlerRemoved(ChannelHandlerContext ctx) {
-    cancelDeadline();
+    cancel(headDeadline);
+    cancel(idleDeadline);
   }
 
   private boolean isAccepted(ByteBuf bytes) {
@@ -77,29 +106,43 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
 
   private void watchHead(ChannelHandlerContext ctx) {
     if (!guard.isInHead()) {
-      cancelDeadline();
+      cancel(headDeadline);
+      headDeadline = null;
     } else if (headDeadline == null) {
-      headDeadline =
-          ctx.executor()
-              .schedule(
-                  () -> {
-                    var _ = ctx.close();
-                  },
-                  headTimeout.toMillis(),
-                  TimeUnit.MILLISECONDS);
+      headDeadline = closeIn(ctx, headTimeout);
     }
   }
 
-  private void cancelDeadline() {
-    if (headDeadline != null) {
-      headDeadline.cancel(false);
-      headDeadline = null;
+  private void watchIdle(ChannelHandlerContext ctx) {
+    cancel(idleDeadline);
+    if (exchanges == 0) {
+      idleDeadline = closeIn(ctx, keepAlive);
+    }
+  }
+
+  private static Future<?> closeIn(ChannelHandlerContext ctx, Duration delay) {
+    return ctx.executor()
+        .schedule(
+            () -> {
+              var _ = ctx.close();
+            },
+            delay.toMillis(),
+            TimeUnit.MILLISECONDS);
+  }
+
+  private static void cancel(@Nullable Future<?> deadline) {
+    if (deadline != null) {
+      deadline.cancel(false);
     }
   }
 
   private void refuse(ChannelHandlerContext ctx) {
     refused = true;
-    cancelDeadline();
+    cancel(headDeadline);
+    if (exchanges > 0) {
+      // An answer may be under way, and nothing of ours may get into it.
+      var _ = ctx.close();
+    }
     var _ = onRefused.get().thenAccept(id -> ctx.executor().execute(() -> answer(ctx, id)));
   }
 

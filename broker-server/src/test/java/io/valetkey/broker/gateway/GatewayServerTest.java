@@ -269,6 +269,34 @@ class GatewayServerTest {
   }
 
   @Test
+  void problem_whenTheMethodIsHead_hasNoBodyAndKeepsTheConnection() throws Exception {
+    try (TestHttp caller = gateway.caller()) {
+      caller.send("HEAD /d/up/v1/a HTTP/1.1\r\nHost: g\r\n\r\n");
+      assertThat(caller.read(true).status()).isEqualTo(401);
+      assertThat(caller.send(TestGateway.get("/d/up/v1/a")).read().status()).isEqualTo(200);
+    }
+  }
+
+  @Test
+  void bytes_whenTheyAreBadBehindARunningAnswer_getNothingIntoIt() throws Exception {
+    endless();
+    try (TestHttp caller = gateway.caller()) {
+      caller.send(TestGateway.get("/d/up/v1/a"));
+      TestHttp.head(caller.in);
+      caller.send("GET\t/ HTTP/1.1\r\n");
+      StringBuilder rest = new StringBuilder();
+      try {
+        for (int c = caller.in.read(); c >= 0; c = caller.in.read()) {
+          rest.append((char) c);
+        }
+      } catch (IOException e) {
+        // Reset is as good as closed.
+      }
+      assertThat(rest.toString().replace("1\r\nx\r\n", "")).isEmpty();
+    }
+  }
+
+  @Test
   void request_whenNotAllowed_isRefusedBeforeDnsAndCredential() throws Exception {
     problem(TestGateway.get("/d/up/v2/a"), 403, ProblemCode.INSUFFICIENT_SCOPE);
     problem(TestGateway.get("/d/other/v1/a"), 404, ProblemCode.NOT_FOUND);
@@ -415,6 +443,16 @@ class GatewayServerTest {
       assertThat(caller.send(TestGateway.get("/d/up/v1/a")).read().body()).isEqualTo("ok");
     }
     assertThat(upstream.requests).hasSize(3);
+  }
+
+  @Test
+  void upstream_whenAFreshConnectionCloses_isNotAskedAgain() throws Exception {
+    upstream.script =
+        (request, out) -> {
+          throw new IOException("close");
+        };
+    problem(TestGateway.get("/d/up/v1/a"), 502, ProblemCode.UPSTREAM_BROKEN);
+    assertThat(upstream.requests).hasSize(1);
   }
 
   @Test
