@@ -188,6 +188,7 @@ public final class RealVault implements AutoCloseable {
     if (process != null) {
       process.close();
     }
+    ChildProcess.deleteFolder(folder);
   }
 
   private ChildProcess own() {
