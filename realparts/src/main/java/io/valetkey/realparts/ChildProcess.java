@@ -26,7 +26,7 @@ final class ChildProcess implements AutoCloseable {
     this.name = name;
     this.log = log;
     this.process = process;
-    this.hook = new Thread(process::destroyForcibly, "stop-" + name);
+    this.hook = new Thread(this::end, "stop-" + name);
     Runtime.getRuntime().addShutdownHook(hook);
   }
 
@@ -75,8 +75,22 @@ final class ChildProcess implements AutoCloseable {
     } catch (IllegalStateException e) {
       // The JVM is going down already, and the hook does it.
     }
-    process.destroyForcibly();
-    process.onExit().orTimeout(10, TimeUnit.SECONDS).join();
+    end();
+  }
+
+  // Asked first, because killing a container's client would leave the container running; a frozen
+  // program hears the question only when it goes on.
+  private void end() {
+    thaw();
+    process.destroy();
+    try {
+      if (!process.waitFor(5, TimeUnit.SECONDS)) {
+        process.destroyForcibly().waitFor();
+      }
+    } catch (InterruptedException e) {
+      process.destroyForcibly();
+      Thread.currentThread().interrupt();
+    }
   }
 
   /**
@@ -111,8 +125,15 @@ final class ChildProcess implements AutoCloseable {
   }
 
   private void signal(String signal) {
+    if (process.isAlive()) {
+      run("kill", "-" + signal, Long.toString(process.pid()));
+    }
+  }
+
+  /** Runs a short command to its end. */
+  static void run(String... command) {
     try {
-      new ProcessBuilder("kill", "-" + signal, Long.toString(process.pid())).start().waitFor();
+      new ProcessBuilder(command).start().waitFor();
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     } catch (InterruptedException e) {

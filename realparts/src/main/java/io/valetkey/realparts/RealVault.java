@@ -24,6 +24,7 @@ public final class RealVault implements AutoCloseable {
 
   private final VaultProgram program;
   private final Path folder;
+  private final String container = "valetkey-vault-" + random();
   private final String rootToken;
   private final URI uri;
   private final @Nullable Path caCertificate;
@@ -55,12 +56,21 @@ public final class RealVault implements AutoCloseable {
   }
 
   /**
+   * Starts one that nobody else uses, so that it can be frozen, stopped and restarted.
+   *
+   * @throws MissingPartException if none can be had on this machine
+   */
+  public static RealVault startOwn() {
+    return new RealVault(VaultProgram.findOwn(), false);
+  }
+
+  /**
    * Starts one that speaks TLS, with an authority of its own.
    *
    * @throws MissingPartException if there is no program for it on this machine
    */
   public static RealVault startWithTls() {
-    VaultProgram program = VaultProgram.find();
+    VaultProgram program = VaultProgram.findOwn();
     return new RealVault(
         program instanceof VaultProgram.Executable
             ? program
@@ -89,11 +99,6 @@ public final class RealVault implements AutoCloseable {
       throw new IllegalStateException("this Vault has no TLS");
     }
     return caCertificate;
-  }
-
-  /** Whether we started it, so that it can be frozen and restarted. */
-  public boolean isOwn() {
-    return process != null;
   }
 
   /** Mounts another key value engine, version 2. */
@@ -162,12 +167,20 @@ public final class RealVault implements AutoCloseable {
 
   /** Freezes it: connections stay open and nothing is answered. */
   public void freeze() {
-    own().freeze();
+    if (program instanceof VaultProgram.Image(Path docker, String _)) {
+      ChildProcess.run(docker.toString(), "pause", container);
+    } else {
+      own().freeze();
+    }
   }
 
   /** Lets it go on. */
   public void thaw() {
-    own().thaw();
+    if (program instanceof VaultProgram.Image(Path docker, String _)) {
+      ChildProcess.run(docker.toString(), "unpause", container);
+    } else {
+      own().thaw();
+    }
   }
 
   /** Ends it and starts an empty one at the same address, with the same root token. */
@@ -229,6 +242,7 @@ public final class RealVault implements AutoCloseable {
               "run",
               "--rm",
               "--init",
+              "--name=" + container,
               "--publish=127.0.0.1:" + uri.getPort() + ":8200",
               "--env=VAULT_DEV_ROOT_TOKEN_ID",
               "--env=VAULT_DEV_LISTEN_ADDRESS=0.0.0.0:8200",

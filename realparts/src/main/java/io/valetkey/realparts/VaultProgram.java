@@ -32,15 +32,26 @@ sealed interface VaultProgram {
    * @throws MissingPartException if none can be had
    */
   static VaultProgram find() {
-    return atOnce().orElseGet(() -> new Executable(Program.VAULT.built()));
+    return running().orElseGet(VaultProgram::findOwn);
+  }
+
+  /** Looks for a Vault that we start ourselves, so that it can be frozen and ended. */
+  static VaultProgram findOwn() {
+    return ownAtOnce().orElseGet(() -> new Executable(Program.VAULT.built()));
   }
 
   /** Looks for a Vault that needs no build. */
   static Optional<VaultProgram> atOnce() {
-    String address = System.getenv(ADDRESS);
-    if (address != null && !address.isBlank()) {
-      return Optional.of(new Running(URI.create(address)));
-    }
+    return running().or(VaultProgram::ownAtOnce);
+  }
+
+  private static Optional<VaultProgram> running() {
+    return Optional.ofNullable(System.getenv(ADDRESS))
+        .filter(address -> !address.isBlank())
+        .map(address -> new Running(URI.create(address)));
+  }
+
+  private static Optional<VaultProgram> ownAtOnce() {
     Optional<Path> installed = Program.onPath("bao", "vault");
     if (installed.isPresent()) {
       return installed.map(Executable::new);

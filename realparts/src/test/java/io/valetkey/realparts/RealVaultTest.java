@@ -37,7 +37,7 @@ class RealVaultTest {
 
   @Test
   void restart_forgetsEverythingButTheRootToken() {
-    try (RealVault vault = RealVault.start()) {
+    try (RealVault vault = RealVault.startOwn()) {
       vault.enableKv("team-a");
       vault.restart();
       vault.enableKv("team-a");

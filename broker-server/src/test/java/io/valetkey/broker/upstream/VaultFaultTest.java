@@ -36,7 +36,7 @@ class VaultFaultTest {
 
   @BeforeEach
   void start() {
-    vault = RealVault.start();
+    vault = RealVault.startOwn();
     for (int i = 0; i < 20; i++) {
       vault.put("secret", "agents/" + i, Map.of("api_key", "canary-" + i));
     }
