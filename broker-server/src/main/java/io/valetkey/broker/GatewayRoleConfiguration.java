@@ -86,22 +86,20 @@ class GatewayRoleConfiguration {
       PolicyView policy) {
     Runnable cut =
         () ->
-            live.cut(
-                exchange -> {
-                  var caller = exchange.caller();
-                  return !access.stillStands(
-                      caller.agent(),
-                      caller.issuer(),
-                      caller.jti(),
-                      caller.tokenEpoch(),
-                      caller.destination());
-                });
-    stops.onChange(
-        () -> {
-          cut.run();
-          credentials.dropAll();
-          gateway.dropIdleConnections();
-        });
+            live.cut(exchange -> {
+              var caller = exchange.caller();
+              return !access.stillStands(
+                  caller.agent(),
+                  caller.issuer(),
+                  caller.jti(),
+                  caller.tokenEpoch(),
+                  caller.destination());
+            });
+    stops.onChange(() -> {
+      cut.run();
+      credentials.dropAll();
+      gateway.dropIdleConnections();
+    });
     policy.onChange(cut);
     return new Listening(gateway);
   }

@@ -14,8 +14,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Removes what nobody needs any more: ids whose single use is over, keys whose last token has ended,
- * gateways that are gone. Every replica does it; doing it twice does no harm.
+ * Removes what nobody needs any more: ids whose single use is over, keys whose last token has
+ * ended, gateways that are gone. Every replica does it; doing it twice does no harm.
  */
 final class Housekeeping implements AutoCloseable {
 

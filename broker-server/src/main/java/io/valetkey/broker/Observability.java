@@ -13,8 +13,8 @@ import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 
 /**
- * What the operators see. Readiness depends on what a correct answer depends on; liveness on nothing
- * outside the process. No label takes a value that an agent chooses.
+ * What the operators see. Readiness depends on what a correct answer depends on; liveness on
+ * nothing outside the process. No label takes a value that an agent chooses.
  */
 @Configuration(proxyBeanMethods = false)
 class Observability {

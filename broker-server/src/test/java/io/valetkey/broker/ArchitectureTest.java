@@ -14,8 +14,8 @@ import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 
 /**
- * The house as one table: a package may use packages of rings further in, and nothing else of ours. A
- * package that is not in the table does not exist. Invariant: A1.
+ * The house as one table: a package may use packages of rings further in, and nothing else of ours.
+ * A package that is not in the table does not exist. Invariant: A1.
  */
 class ArchitectureTest {
 
@@ -56,7 +56,8 @@ class ArchitectureTest {
           continue;
         }
         if (to.equals("root") || RING.getOrDefault(to, 99) >= RING.getOrDefault(from, -1)) {
-          wrong.computeIfAbsent(from + " -> " + to, k -> new TreeSet<>())
+          wrong
+              .computeIfAbsent(from + " -> " + to, k -> new TreeSet<>())
               .add(dependency.getDescription());
         }
       }
@@ -77,11 +78,10 @@ class ArchitectureTest {
     Set<String> wrong = new TreeSet<>();
     CLASSES.stream()
         .filter(JavaClass::isRecord)
-        .forEach(
-            type ->
-                type.getFields().stream()
-                    .filter(f -> f.getRawType().getName().equals(ROOT + ".secret.SecretValue"))
-                    .forEach(f -> wrong.add(f.getFullName())));
+        .forEach(type ->
+            type.getFields().stream()
+                .filter(f -> f.getRawType().getName().equals(ROOT + ".secret.SecretValue"))
+                .forEach(f -> wrong.add(f.getFullName())));
     assertThat(wrong).isEmpty();
   }
 

@@ -171,7 +171,8 @@ class EndToEndTest {
     assertThat(answer.statusCode()).isEqualTo(200);
     try (var lines = new BufferedReader(new InputStreamReader(answer.body()))) {
       assertThat(lines.readLine()).isEqualTo("data: 0");
-      policies.write("grant", "brief-openai", "DELETE FROM agent_grant WHERE name = ?", "brief-openai");
+      policies.write(
+          "grant", "brief-openai", "DELETE FROM agent_grant WHERE name = ?", "brief-openai");
       int received = 0;
       try {
         while (lines.readLine() != null) {
@@ -186,8 +187,7 @@ class EndToEndTest {
             openai
                 .httpClient()
                 .send(
-                    HttpRequest.newBuilder(openai.url("/stream")).build(),
-                    BodyHandlers.ofString())
+                    HttpRequest.newBuilder(openai.url("/stream")).build(), BodyHandlers.ofString())
                 .statusCode())
         .isEqualTo(404);
   }

@@ -22,12 +22,16 @@ class ManagementTest {
     try (RunningBroker broker = RunningBroker.start(Map.of());
         HttpClient client = HttpClient.newHttpClient()) {
       String actuator = broker.managementUrl() + "/actuator";
-      assertThat(get(client, actuator + "/health/liveness").body()).isEqualTo("{\"status\":\"UP\"}");
-      assertThat(get(client, actuator + "/health/readiness").body()).isEqualTo("{\"status\":\"UP\"}");
+      assertThat(get(client, actuator + "/health/liveness").body())
+          .isEqualTo("{\"status\":\"UP\"}");
+      assertThat(get(client, actuator + "/health/readiness").body())
+          .isEqualTo("{\"status\":\"UP\"}");
       assertThat(get(client, actuator + "/prometheus").body())
           .contains("valetkey_stop_view_age_seconds", "valetkey_audit_records_total");
       for (String hidden : new String[] {"env", "configprops", "heapdump", "beans", "loggers"}) {
-        assertThat(get(client, actuator + "/" + hidden).statusCode()).as(hidden).isIn(401, 403, 404);
+        assertThat(get(client, actuator + "/" + hidden).statusCode())
+            .as(hidden)
+            .isIn(401, 403, 404);
       }
       assertThat(get(client, broker.url() + "/actuator/health").statusCode()).isIn(401, 403, 404);
     }

@@ -32,7 +32,10 @@ public final class RunningBroker implements AutoCloseable {
 
     private static EmbeddedPostgres start() {
       try {
-        return EmbeddedPostgres.builder().setServerConfig("max_connections", "300").setServerConfig("track_commit_timestamp", "on").start();
+        return EmbeddedPostgres.builder()
+            .setServerConfig("max_connections", "300")
+            .setServerConfig("track_commit_timestamp", "on")
+            .start();
       } catch (IOException e) {
         throw new UncheckedIOException(e);
       }

@@ -45,8 +45,7 @@ public final class Access {
   }
 
   /** What issuing and using have in common: who, through which issuer, with which token. */
-  private record Claimant(
-      Agent agent, String issuer, @Nullable String jti, long tokenEpoch) {}
+  private record Claimant(Agent agent, String issuer, @Nullable String jti, long tokenEpoch) {}
 
   /** Whether a token may be issued to this workload. Never throws for a refusal. */
   public Decision decideToken(TokenWish wish) {
@@ -102,8 +101,9 @@ public final class Access {
 
   /**
    * Whether what was allowed when an exchange began still stands: a stop, a disabled agent or
-   * destination, and a withdrawn grant end it; the token's own end does not. A view that cannot answer
-   * ends nothing, because new requests are refused anyway and a short outage must not cut every stream.
+   * destination, and a withdrawn grant end it; the token's own end does not. A view that cannot
+   * answer ends nothing, because new requests are refused anyway and a short outage must not cut
+   * every stream.
    */
   public boolean stillStands(
       String agentName, String issuer, String jti, long tokenEpoch, String destination) {

@@ -105,7 +105,8 @@ class StopTest {
     assertThat(receipt).isEqualTo(Receipt.DECIDE_AGAIN);
     try (var connection = broker.database();
         var rows =
-            connection.createStatement()
+            connection
+                .createStatement()
                 .executeQuery("SELECT count(*) FROM audit_record WHERE action = 'test.race'")) {
       rows.next();
       assertThat(rows.getInt(1)).isZero();
@@ -133,8 +134,7 @@ class StopTest {
 
   @Test
   void epochThatWentBack_isNotBelieved_andTheViewGoesStale() throws Exception {
-    try (RunningBroker own =
-        RunningBroker.start(Map.of("valetkey.stop.staleness", "1s"))) {
+    try (RunningBroker own = RunningBroker.start(Map.of("valetkey.stop.staleness", "1s"))) {
       StopView ownView = own.bean(StopView.class);
       var record = own.bean(AuditLog.class).open("stop.create").completed(Outcome.GRANTED, null);
       StopOrder stop =
@@ -161,16 +161,15 @@ class StopTest {
     var again = new AtomicLong();
     try (var workers = Executors.newVirtualThreadPerTaskExecutor()) {
       for (int i = 0; i < 16; i++) {
-        workers.submit(
-            () -> {
-              while (running.get()) {
-                long epoch = view.seenEpoch();
-                var open = auditLog.open("test.order").detail("epoch", epoch);
-                boolean written = auditLog.await(open.granted(epoch)) == Receipt.DURABLE;
-                (written ? durable : again).incrementAndGet();
-              }
-              return null;
-            });
+        workers.submit(() -> {
+          while (running.get()) {
+            long epoch = view.seenEpoch();
+            var open = auditLog.open("test.order").detail("epoch", epoch);
+            boolean written = auditLog.await(open.granted(epoch)) == Receipt.DURABLE;
+            (written ? durable : again).incrementAndGet();
+          }
+          return null;
+        });
       }
       for (int i = 0; i < 100; i++) {
         order(agent("racer-" + i), null);
@@ -180,10 +179,12 @@ class StopTest {
     }
     assertThat(durable.get()).isPositive();
     assertThat(again.get()).isPositive();
-    // Commit times order the transactions: no record of an epoch may come after the stop that ended it.
+    // Commit times order the transactions: no record of an epoch may come after the stop that ended
+    // it.
     try (var connection = broker.database();
         var rows =
-            connection.createStatement()
+            connection
+                .createStatement()
                 .executeQuery(
                     """
                     SELECT count(*) FROM audit_record r JOIN stop s

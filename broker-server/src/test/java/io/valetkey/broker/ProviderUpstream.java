@@ -1,0 +1,124 @@
+package io.valetkey.broker;
+
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpsConfigurator;
+import com.sun.net.httpserver.HttpsServer;
+import io.valetkey.realparts.TestAuthority;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+
+/** A real HTTPS upstream that speaks like OpenAI and Anthropic, and remembers what reached it. */
+final class ProviderUpstream implements AutoCloseable {
+
+  static final String CHAT =
+      """
+      {"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m","choices":[
+       {"index":0,"finish_reason":"stop","logprobs":null,
+        "message":{"role":"assistant","content":"hello","refusal":null}}]}\
+      """;
+  private static final String CHUNK =
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,"
+          + "\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"%s\"},"
+          + "\"finish_reason\":null}]}";
+  private static final String MESSAGE =
+      """
+      {"id":"msg_1","type":"message","role":"assistant","model":"m","stop_reason":"end_turn",
+       "stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1},
+       "content":[{"type":"text","text":"hello"}]}\
+      """;
+
+  private final HttpsServer server;
+  private final ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor();
+  private final List<Map<String, List<String>>> seen = new CopyOnWriteArrayList<>();
+
+  ProviderUpstream(TestAuthority authority) throws IOException {
+    server = HttpsServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+    server.setHttpsConfigurator(
+        new HttpsConfigurator(authority.server("localhost").serverContext()));
+    server.setExecutor(workers);
+    server.createContext("/v1/chat/completions", this::chat);
+    server.createContext("/v1/messages", this::messages);
+    server.start();
+  }
+
+  String origin() {
+    return "https://localhost:" + server.getAddress().getPort();
+  }
+
+  Map<String, List<String>> last() {
+    return seen.getLast();
+  }
+
+  private void chat(HttpExchange exchange) throws IOException {
+    if (body(exchange).contains("\"stream\":true")) {
+      events(
+          exchange,
+          "data: " + CHUNK.formatted("hel"),
+          "data: " + CHUNK.formatted("lo"),
+          "data: [DONE]");
+    } else {
+      json(exchange, CHAT);
+    }
+  }
+
+  private void messages(HttpExchange exchange) throws IOException {
+    if (!body(exchange).contains("\"stream\":true")) {
+      json(exchange, MESSAGE);
+      return;
+    }
+    String delta =
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,"
+            + "\"delta\":{\"type\":\"text_delta\",\"text\":\"%s\"}}";
+    events(
+        exchange,
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":"
+            + MESSAGE.replace("\n", "").replace("\"end_turn\"", "null")
+            + "}",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,"
+            + "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}",
+        delta.formatted("hel"),
+        delta.formatted("lo"),
+        "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}",
+        "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"
+            + "\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":2}}",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}");
+  }
+
+  private String body(HttpExchange exchange) throws IOException {
+    seen.add(Map.copyOf(exchange.getRequestHeaders()));
+    return new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
+  }
+
+  private static void json(HttpExchange exchange, String text) throws IOException {
+    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+    exchange.getResponseHeaders().set("Content-Type", "application/json");
+    exchange.sendResponseHeaders(200, bytes.length);
+    exchange.getResponseBody().write(bytes);
+    exchange.close();
+  }
+
+  private static void events(HttpExchange exchange, String... events) throws IOException {
+    exchange.getResponseHeaders().set("Content-Type", "text/event-stream");
+    exchange.sendResponseHeaders(200, 0);
+    try (OutputStream out = exchange.getResponseBody()) {
+      for (String event : events) {
+        out.write((event + "\n\n").getBytes(StandardCharsets.UTF_8));
+        out.flush();
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    server.stop(0);
+    workers.shutdownNow();
+  }
+}
