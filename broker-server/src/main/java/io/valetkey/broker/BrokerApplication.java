@@ -14,7 +14,8 @@ import org.springframework.context.annotation.Import;
   CoreConfiguration.class,
   IssuerRoleConfiguration.class,
   GatewayRoleConfiguration.class,
-  Observability.class
+  Observability.class,
+  AdminRoleConfiguration.class
 })
 public class BrokerApplication {
 

@@ -1,0 +1,121 @@
+package io.valetkey.broker;
+
+import io.valetkey.broker.admin.AdminConfiguration;
+import io.valetkey.broker.admin.AdminSettings;
+import io.valetkey.broker.admin.AuditedChanges;
+import io.valetkey.broker.admin.BootstrapToken;
+import io.valetkey.broker.policy.ChangeLog;
+import io.valetkey.broker.policy.PolicyStore;
+import io.valetkey.broker.policy.ResourceJson;
+import io.valetkey.broker.policy.ResourceValidator;
+import io.valetkey.broker.secret.SecretValue;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.Objects;
+import java.util.stream.Stream;
+import javax.sql.DataSource;
+import org.jspecify.annotations.Nullable;
+import org.springframework.boot.convert.DurationStyle;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Conditional;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.context.annotation.Import;
+import org.springframework.core.env.Environment;
+import org.springframework.transaction.PlatformTransactionManager;
+import org.springframework.transaction.support.TransactionTemplate;
+
+/** What the admin API needs beside the core. */
+@Configuration(proxyBeanMethods = false)
+@Conditional(OnRole.Issuer.class)
+@Import(AdminConfiguration.class)
+class AdminRoleConfiguration {
+
+  /** A change is made within this time or refused. */
+  private static final int WRITE_SECONDS = 2;
+
+  /** Checks the settings of the admin API together with all others. */
+  static void check(SettingsReader reader) {
+    String token = reader.text("admin.bootstrap-token");
+    if (token != null && token.length() < BootstrapToken.LEAST_LENGTH) {
+      reader.problem(
+          "admin.bootstrap-token",
+          "must have at least " + BootstrapToken.LEAST_LENGTH + " characters");
+    }
+    reader.duration(
+        "admin.bootstrap-ttl", Duration.ofHours(1), Duration.ofSeconds(1), Duration.ofDays(1));
+    checkOidc(reader);
+  }
+
+  private static void checkOidc(SettingsReader reader) {
+    String issuer = reader.text("admin.oidc.issuer");
+    String audience = reader.text("admin.oidc.audience");
+    String rolesClaim = reader.text("admin.oidc.roles-claim");
+    String jwksUri = reader.text("admin.oidc.jwks-uri");
+    if (Stream.of(issuer, audience, rolesClaim, jwksUri).allMatch(Objects::isNull)) {
+      return;
+    }
+    if (issuer == null || !isSecure(issuer)) {
+      reader.problem("admin.oidc.issuer", "must be an https URL (http only for loopback)");
+    } else if (issuer.equals(reader.text("public-url"))) {
+      reader.problem("admin.oidc.issuer", "must not be this broker: agents' tokens come from it");
+    }
+    if (audience == null) {
+      reader.problem("admin.oidc.audience", "is missing");
+    }
+    if (jwksUri != null && !isSecure(jwksUri)) {
+      reader.problem("admin.oidc.jwks-uri", "must be an https URL (http only for loopback)");
+    }
+  }
+
+  private static boolean isSecure(String url) {
+    return url.startsWith("https://")
+        || url.matches("http://(127\\.0\\.0\\.1|localhost)(:.*|/.*)?");
+  }
+
+  @Bean
+  AdminSettings adminSettings(BrokerSettings settings, Environment environment) {
+    String ttl = environment.getProperty("valetkey.admin.bootstrap-ttl", "1h");
+    return new AdminSettings(
+        settings.names().issuer(), DurationStyle.SIMPLE.parse(ttl), oidc(environment));
+  }
+
+  private static AdminSettings.@Nullable Oidc oidc(Environment environment) {
+    String issuer = environment.getProperty("valetkey.admin.oidc.issuer");
+    if (issuer == null || issuer.isBlank()) {
+      return null;
+    }
+    return new AdminSettings.Oidc(
+        issuer,
+        environment.getRequiredProperty("valetkey.admin.oidc.audience"),
+        environment.getProperty("valetkey.admin.oidc.roles-claim", "roles"),
+        environment.getProperty("valetkey.admin.oidc.jwks-uri"));
+  }
+
+  @Bean
+  AdminConfiguration.BootstrapSecret bootstrapSecret(Environment environment) {
+    return () -> {
+      String token = environment.getProperty("valetkey.admin.bootstrap-token");
+      return token == null || token.isBlank() ? null : SecretValue.of(token.strip());
+    };
+  }
+
+  @Bean
+  PolicyStore policyStore(
+      DataSource dataSource,
+      PlatformTransactionManager transactions,
+      BrokerSettings settings,
+      Clock clock) {
+    var bounded = new TransactionTemplate(transactions);
+    bounded.setTimeout(WRITE_SECONDS);
+    return new PolicyStore(
+        dataSource,
+        bounded,
+        new ResourceJson(),
+        new ResourceValidator(
+            address ->
+                settings.gateway().privateOrigins().stream()
+                    .anyMatch(range -> range.contains(address)),
+            path -> path.startsWith("/var/run/secrets") || path.startsWith("/run/secrets")),
+        new ChangeLog(dataSource, new AuditedChanges(clock)));
+  }
+}

@@ -1,0 +1,94 @@
+package io.valetkey.broker.admin;
+
+import io.valetkey.broker.policy.PolicyStore;
+import io.valetkey.broker.secret.SecretValue;
+import java.time.Clock;
+import org.jspecify.annotations.Nullable;
+import org.springframework.boot.security.autoconfigure.actuate.web.servlet.EndpointRequest;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.core.Ordered;
+import org.springframework.core.annotation.Order;
+import org.springframework.jdbc.core.simple.JdbcClient;
+import org.springframework.security.config.annotation.web.builders.HttpSecurity;
+import org.springframework.security.config.annotation.web.configurers.AbstractHttpConfigurer;
+import org.springframework.security.config.http.SessionCreationPolicy;
+import org.springframework.security.web.SecurityFilterChain;
+import org.springframework.security.web.access.intercept.AuthorizationFilter;
+import org.springframework.security.web.firewall.RequestRejectedHandler;
+
+/** Wires the admin API. Its filter chain is the last one and denies what no other chain names. */
+@Configuration(proxyBeanMethods = false)
+public class AdminConfiguration {
+
+  /** Where the bootstrap token is had; a record would print it. */
+  public interface BootstrapSecret {
+
+    /** The setting, or null if there is none. */
+    @Nullable SecretValue value();
+  }
+
+  @Bean
+  Problems problems(AdminSettings settings) {
+    return new Problems(settings.publicUrl());
+  }
+
+  @Bean
+  AdminErrors adminErrors(Problems problems, Clock clock) {
+    return new AdminErrors(problems, clock);
+  }
+
+  @Bean
+  ResourceController resourceController(PolicyStore store) {
+    return new ResourceController(store);
+  }
+
+  @Bean
+  ProblemCatalogue problemCatalogue() {
+    return new ProblemCatalogue();
+  }
+
+  @Bean
+  BootstrapToken bootstrapToken(
+      JdbcClient database, BootstrapSecret secret, AdminSettings settings, Clock clock) {
+    return new BootstrapToken(database, secret.value(), settings.bootstrapTtl(), clock);
+  }
+
+  /** The management port answers nothing but health and metrics, to whoever can reach it. */
+  @Bean
+  @Order(Ordered.LOWEST_PRECEDENCE - 1)
+  SecurityFilterChain managementEndpoints(HttpSecurity http) {
+    return stateless(http)
+        .securityMatcher(EndpointRequest.toAnyEndpoint())
+        .authorizeHttpRequests(requests -> requests.anyRequest().permitAll())
+        .build();
+  }
+
+  @Bean
+  @Order(Ordered.LOWEST_PRECEDENCE)
+  SecurityFilterChain adminApi(
+      HttpSecurity http, BootstrapToken bootstrap, AdminSettings settings, Problems problems) {
+    OidcAdmins oidc = settings.oidc() == null ? null : new OidcAdmins(settings.oidc());
+    return stateless(http)
+        .addFilterBefore(new AdminFilter(bootstrap, oidc, problems), AuthorizationFilter.class)
+        // The filter has decided; what it let through may pass, also to the error page.
+        .authorizeHttpRequests(requests -> requests.anyRequest().permitAll())
+        .build();
+  }
+
+  /** What the firewall does not even look at is malformed. */
+  @Bean
+  RequestRejectedHandler requestRejectedHandler(Problems problems) {
+    return (request, response, e) -> problems.writeStatus(response, 400);
+  }
+
+  private static HttpSecurity stateless(HttpSecurity http) {
+    // Nothing here is ever authenticated by a cookie, so there is nothing to forge.
+    return http.csrf(AbstractHttpConfigurer::disable)
+        .logout(AbstractHttpConfigurer::disable)
+        .requestCache(AbstractHttpConfigurer::disable)
+        .anonymous(AbstractHttpConfigurer::disable)
+        .sessionManagement(
+            sessions -> sessions.sessionCreationPolicy(SessionCreationPolicy.STATELESS));
+  }
+}

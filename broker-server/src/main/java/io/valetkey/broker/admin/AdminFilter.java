@@ -1,0 +1,145 @@
+package io.valetkey.broker.admin;
+
+import io.valetkey.broker.problem.ProblemCode;
+import jakarta.servlet.FilterChain;
+import jakarta.servlet.ServletException;
+import jakarta.servlet.http.HttpServletRequest;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
+import java.util.Collections;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.security.authentication.UsernamePasswordAuthenticationToken;
+import org.springframework.security.core.authority.AuthorityUtils;
+import org.springframework.security.core.context.SecurityContextHolder;
+import org.springframework.security.oauth2.jwt.BadJwtException;
+import org.springframework.security.oauth2.jwt.JwtException;
+import org.springframework.web.filter.OncePerRequestFilter;
+
+/**
+ * Lets a request through if its route is listed and its bearer token (RFC 6750, header only) has
+ * the route's role. Everything else ends here: absence means refusal.
+ */
+final class AdminFilter extends OncePerRequestFilter {
+
+  private static final Logger log = LoggerFactory.getLogger(AdminFilter.class);
+  private static final Pattern BEARER =
+      Pattern.compile("[Bb]earer +([A-Za-z0-9._~+/-]{1,16384}=*)");
+
+  private final BootstrapToken bootstrap;
+  private final @Nullable OidcAdmins oidc;
+  private final Problems problems;
+
+  AdminFilter(BootstrapToken bootstrap, @Nullable OidcAdmins oidc, Problems problems) {
+    this.bootstrap = bootstrap;
+    this.oidc = oidc;
+    this.problems = problems;
+  }
+
+  @Override
+  protected void doFilterInternal(
+      HttpServletRequest request, HttpServletResponse response, FilterChain chain)
+      throws ServletException, IOException {
+    response.setHeader("Cache-Control", "no-store");
+    AdminRoutes.Route route = AdminRoutes.find(request);
+    if (route != null && route.role() == null) {
+      chain.doFilter(request, response);
+    } else if (isAdminPath(request)) {
+      asAdmin(request, response, chain, route);
+    } else {
+      refuseUnlisted(request, response);
+    }
+  }
+
+  /** Nobody who has not authenticated learns which routes there are. */
+  private static boolean isAdminPath(HttpServletRequest request) {
+    String path = request.getRequestURI();
+    return path.equals("/admin") || path.startsWith("/admin/");
+  }
+
+  private void asAdmin(
+      HttpServletRequest request,
+      HttpServletResponse response,
+      FilterChain chain,
+      AdminRoutes.@Nullable Route route)
+      throws ServletException, IOException {
+    Admin admin;
+    try {
+      admin = authenticate(request, response);
+    } catch (JwtException e) {
+      log.warn("The identity provider of the admins did not answer: {}", e.getMessage());
+      problems.write(
+          response, ProblemCode.TEMPORARILY_UNAVAILABLE, "The identity provider did not answer.");
+      return;
+    }
+    if (admin == null) {
+      return;
+    }
+    if (route == null) {
+      refuseUnlisted(request, response);
+    } else if (route.role() == null || !admin.may(route.role())) {
+      problems.write(response, ProblemCode.FORBIDDEN, null);
+    } else {
+      proceed(request, response, chain, admin);
+    }
+  }
+
+  private static void proceed(
+      HttpServletRequest request, HttpServletResponse response, FilterChain chain, Admin admin)
+      throws ServletException, IOException {
+    var context = SecurityContextHolder.createEmptyContext();
+    context.setAuthentication(
+        UsernamePasswordAuthenticationToken.authenticated(
+            admin, null, AuthorityUtils.NO_AUTHORITIES));
+    SecurityContextHolder.setContext(context);
+    try {
+      chain.doFilter(request, response);
+    } finally {
+      SecurityContextHolder.clearContext();
+    }
+  }
+
+  /** The admin, or null after the refusal has been written. */
+  private @Nullable Admin authenticate(HttpServletRequest request, HttpServletResponse response)
+      throws IOException {
+    List<String> headers = Collections.list(request.getHeaders("Authorization"));
+    if (headers.isEmpty()) {
+      response.setHeader("WWW-Authenticate", "Bearer");
+      problems.write(response, ProblemCode.UNAUTHORIZED, null);
+      return null;
+    }
+    Matcher header = BEARER.matcher(headers.getFirst());
+    if (headers.size() == 1 && header.matches()) {
+      String token = header.group(1);
+      if (bootstrap.accepts(token)) {
+        return new Admin("bootstrap", Role.ADMIN);
+      }
+      try {
+        if (oidc != null) {
+          return oidc.authenticate(token);
+        }
+      } catch (BadJwtException e) {
+        log.info("A token of an admin was refused: {}", e.getMessage());
+      }
+    }
+    response.setHeader("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+    problems.write(
+        response, ProblemCode.INVALID_TOKEN, "This token is not one that the admin API accepts.");
+    return null;
+  }
+
+  private void refuseUnlisted(HttpServletRequest request, HttpServletResponse response)
+      throws IOException {
+    var methods = AdminRoutes.methods(request);
+    if (methods.isEmpty()) {
+      problems.write(response, ProblemCode.NOT_FOUND, null);
+    } else {
+      response.setHeader("Allow", String.join(", ", methods));
+      problems.write(response, ProblemCode.METHOD_NOT_ALLOWED, null);
+    }
+  }
+}

@@ -1,0 +1,24 @@
+package io.valetkey.broker.admin;
+
+import java.time.Duration;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How the admin API is reached and by whom.
+ *
+ * @param publicUrl our external URL, without a final slash
+ * @param bootstrapTtl how long after the first start the bootstrap token works
+ * @param oidc the provider whose tokens admins present; none if null
+ */
+public record AdminSettings(String publicUrl, Duration bootstrapTtl, @Nullable Oidc oidc) {
+
+  /**
+   * The identity provider of the admins.
+   *
+   * @param issuer the exact {@code iss}; its discovery document is read when it is first needed
+   * @param audience what {@code aud} must contain
+   * @param rolesClaim the claim with the roles, a list or one string; dots lead into objects
+   * @param jwksUri where the keys are; null to let discovery say
+   */
+  public record Oidc(String issuer, String audience, String rolesClaim, @Nullable String jwksUri) {}
+}

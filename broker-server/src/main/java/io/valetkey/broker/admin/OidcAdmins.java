@@ -1,0 +1,116 @@
+package io.valetkey.broker.admin;
+
+import io.valetkey.broker.admin.AdminSettings.Oidc;
+import java.time.Duration;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import org.springframework.http.client.SimpleClientHttpRequestFactory;
+import org.springframework.security.oauth2.core.DelegatingOAuth2TokenValidator;
+import org.springframework.security.oauth2.core.OAuth2Error;
+import org.springframework.security.oauth2.core.OAuth2TokenValidator;
+import org.springframework.security.oauth2.core.OAuth2TokenValidatorResult;
+import org.springframework.security.oauth2.jose.jws.SignatureAlgorithm;
+import org.springframework.security.oauth2.jwt.Jwt;
+import org.springframework.security.oauth2.jwt.JwtDecoder;
+import org.springframework.security.oauth2.jwt.JwtIssuerValidator;
+import org.springframework.security.oauth2.jwt.JwtTimestampValidator;
+import org.springframework.security.oauth2.jwt.NimbusJwtDecoder;
+import org.springframework.security.oauth2.jwt.SupplierJwtDecoder;
+import org.springframework.web.client.RestTemplate;
+
+/**
+ * Admins as their identity provider knows them. The provider is first asked when the first token
+ * arrives, so that this server starts while the provider is away.
+ */
+final class OidcAdmins {
+
+  private static final Duration LEEWAY = Duration.ofSeconds(5);
+  private static final Duration PATIENCE = Duration.ofSeconds(1);
+  private static final OAuth2Error REFUSED = new OAuth2Error("invalid_token");
+
+  private final JwtDecoder decoder;
+  private final String rolesClaim;
+
+  /** Trusts the tokens of a provider that are meant for us. */
+  OidcAdmins(Oidc oidc) {
+    this.rolesClaim = oidc.rolesClaim();
+    OAuth2TokenValidator<Jwt> validator = validator(oidc);
+    this.decoder =
+        new SupplierJwtDecoder(() -> {
+          NimbusJwtDecoder made = decoder(oidc);
+          made.setJwtValidator(validator);
+          return made;
+        });
+  }
+
+  private static NimbusJwtDecoder decoder(Oidc oidc) {
+    var builder =
+        oidc.jwksUri() == null
+            ? NimbusJwtDecoder.withIssuerLocation(oidc.issuer())
+            : NimbusJwtDecoder.withJwkSetUri(oidc.jwksUri());
+    // All that Spring knows are asymmetric; HS256 and the like are another type.
+    return builder
+        .jwsAlgorithms(all -> all.addAll(List.of(SignatureAlgorithm.values())))
+        .restOperations(boundedHttp())
+        .build();
+  }
+
+  private static RestTemplate boundedHttp() {
+    var requests = new SimpleClientHttpRequestFactory();
+    requests.setConnectTimeout(PATIENCE);
+    requests.setReadTimeout(PATIENCE);
+    return new RestTemplate(requests);
+  }
+
+  private static OAuth2TokenValidator<Jwt> validator(Oidc oidc) {
+    var time = new JwtTimestampValidator(LEEWAY);
+    time.setAllowEmptyExpiryClaim(false);
+    OAuth2TokenValidator<Jwt> audience =
+        jwt ->
+            jwt.getAudience() != null && jwt.getAudience().contains(oidc.audience())
+                ? OAuth2TokenValidatorResult.success()
+                : OAuth2TokenValidatorResult.failure(REFUSED);
+    OAuth2TokenValidator<Jwt> subject =
+        jwt ->
+            jwt.getSubject() == null || jwt.getSubject().isBlank() || jwt.getExpiresAt() == null
+                ? OAuth2TokenValidatorResult.failure(REFUSED)
+                : OAuth2TokenValidatorResult.success();
+    return new DelegatingOAuth2TokenValidator<>(
+        time, new JwtIssuerValidator(oidc.issuer()), audience, subject);
+  }
+
+  /**
+   * The admin that a token stands for; the highest role if it has several.
+   *
+   * @throws org.springframework.security.oauth2.jwt.BadJwtException if the token is not acceptable
+   * @throws org.springframework.security.oauth2.jwt.JwtException if the provider does not answer
+   */
+  Admin authenticate(String token) {
+    Jwt jwt = decoder.decode(token);
+    Optional<Role> role =
+        roles(jwt).stream()
+            .filter(String.class::isInstance)
+            .flatMap(name -> Role.named((String) name).stream())
+            .max(Role::compareTo);
+    return new Admin(Objects.requireNonNull(jwt.getSubject()), role.orElse(null));
+  }
+
+  private Collection<?> roles(Jwt jwt) {
+    @Nullable Object value = jwt.getClaims().get(rolesClaim);
+    if (value == null) {
+      value = jwt.getClaims();
+      for (String part : rolesClaim.split("\\.", -1)) {
+        value = value instanceof Map<?, ?> map ? map.get(part) : null;
+      }
+    }
+    return switch (value) {
+      case Collection<?> list -> list;
+      case String text -> List.of(text.split("[ ,]+", -1));
+      case null, default -> List.of();
+    };
+  }
+}
