@@ -13,18 +13,19 @@ import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.token.AccessTokens;
+import io.valetkey.broker.token.DpopProofs;
 import io.valetkey.broker.upstream.UpstreamCredentials;
 import io.vertx.core.Vertx;
 import java.net.InetAddress;
 import java.security.GeneralSecurityException;
 import java.time.Clock;
 import java.time.Duration;
-import java.util.Set;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Conditional;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
+import org.springframework.core.env.ConfigurableEnvironment;
 
 /** What the gateway role needs beside the core. */
 @Configuration(proxyBeanMethods = false)
@@ -54,20 +55,23 @@ class GatewayRoleConfiguration {
       BrokerSettings settings,
       AuditLog auditLog,
       AccessTokens tokens,
+      DpopProofs proofs,
       Access access,
       UpstreamCredentials credentials,
       LiveExchanges live,
-      Clock clock)
+      Clock clock,
+      ConfigurableEnvironment environment)
       throws GeneralSecurityException {
     BrokerSettings.Gateway own = settings.gateway();
     GatewaySettings defaults =
         GatewaySettings.of(own.address(), own.port(), settings.names().gatewayUrl());
-    AddressRules rules = AddressRules.forDestinations(own.privateOrigins(), Set.of());
+    AddressRules rules =
+        AddressRules.forDestinations(own.privateOrigins(), OwnAddresses.of(environment));
     return new GatewayServer(
         vertx,
         defaults.withDrain(own.drain()),
         new AuditTrail(auditLog),
-        new BrokerPermissions(tokens, access),
+        new BrokerPermissions(tokens, proofs, access, settings.names().gatewayUrl()),
         new Resolver(rules, InetAddress::getAllByName, KEEP_ADDRESSES, RESOLVE, clock),
         new BrokerCredentials(credentials),
         live,

@@ -111,7 +111,15 @@ final class Admission {
       Caller caller = trace.step("verify_token", () -> permissions.verify(token));
       exchange.entry().caller(caller);
       exchange.live(live.add(caller, clock.instant(), exchange::stopped));
-      return permitted(accepted, caller, exchange, TRIES)
+      var possession =
+          new Permissions.Possession(
+              TokenSlots.announcesProof(accepted.fields()),
+              accepted.fields().all("dpop"),
+              accepted.method(),
+              "/d/" + accepted.destination() + accepted.path().raw());
+      return trace
+          .later("verify_proof", () -> permissions.prove(token, caller, possession))
+          .thenCompose(proven -> permitted(accepted, caller, exchange, TRIES))
           .thenCompose(permit -> equip(accepted, caller, permit.target(), trace));
     } catch (RuntimeException e) {
       return CompletableFuture.failedFuture(e);

@@ -8,27 +8,34 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.token.AccessToken;
 import io.valetkey.broker.token.AccessTokens;
+import io.valetkey.broker.token.DpopProofs;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
 
 /** The broker's own answers: {@link AccessTokens} says who, {@link Access} says whether. */
 public final class BrokerPermissions implements Permissions {
 
   private final AccessTokens tokens;
+  private final DpopProofs proofs;
   private final Access access;
+  private final String publicUrl;
 
-  /** Asks these two. */
-  public BrokerPermissions(AccessTokens tokens, Access access) {
+  /**
+   * Asks these.
+   *
+   * @param publicUrl the gateway's external URL, which proofs must name
+   */
+  public BrokerPermissions(
+      AccessTokens tokens, DpopProofs proofs, Access access, String publicUrl) {
     this.tokens = tokens;
+    this.proofs = proofs;
     this.access = access;
+    this.publicUrl = publicUrl;
   }
 
   @Override
   public Caller verify(String compact) {
     AccessToken token = tokens.verify(compact);
-    if (token.keyThumbprint() != null) {
-      // RFC 9449 section 7.1: a bound token without its proof is not a bearer token.
-      throw new RefusedException(ProblemCode.INVALID_TOKEN, "a bound token came without a proof");
-    }
     return new Caller(
         token.jti(),
         token.epoch(),
@@ -36,7 +43,45 @@ public final class BrokerPermissions implements Permissions {
         token.issuer(),
         token.subject(),
         token.destination(),
-        token.scopes());
+        token.scopes(),
+        token.keyThumbprint());
+  }
+
+  @Override
+  public CompletableFuture<Void> prove(String token, Caller caller, Possession possession) {
+    String thumbprint = caller.keyThumbprint();
+    boolean bound = thumbprint != null;
+    if (bound != possession.announced() || possession.proofs().size() != (bound ? 1 : 0)) {
+      return CompletableFuture.failedFuture(
+          invalid("a bound token needs the scheme DPoP and one proof, any other token neither"));
+    }
+    if (!bound) {
+      return CompletableFuture.completedFuture(null);
+    }
+    // The shared store of used proofs is a database: not on an event loop.
+    return CompletableFuture.runAsync(
+        () -> requireKey(Objects.requireNonNull(thumbprint), token, possession),
+        task -> Thread.ofVirtual().name("dpop").start(task));
+  }
+
+  private void requireKey(String thumbprint, String token, Possession possession) {
+    try {
+      String proven =
+          proofs.check(
+              possession.proofs().getFirst(),
+              possession.method(),
+              publicUrl + possession.path(),
+              token);
+      if (!proven.equals(thumbprint)) {
+        throw invalid("the proof was made with another key");
+      }
+    } catch (RefusedException e) {
+      throw e.code() == ProblemCode.INVALID_DPOP_PROOF ? invalid(e.detail()) : e;
+    }
+  }
+
+  private static RefusedException invalid(String detail) {
+    return new RefusedException(ProblemCode.INVALID_TOKEN, detail);
   }
 
   @Override

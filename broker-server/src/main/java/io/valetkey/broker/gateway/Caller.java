@@ -1,6 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a verified access token says about who is calling.
@@ -12,6 +13,7 @@ import java.util.Set;
  * @param subject the subject of that identity
  * @param destination the only destination it is for
  * @param scopes the scopes in it
+ * @param keyThumbprint the key that the token is bound to (RFC 9449), or null for a bearer token
  */
 public record Caller(
     String jti,
@@ -20,7 +22,8 @@ public record Caller(
     String issuer,
     String subject,
     String destination,
-    Set<String> scopes) {
+    Set<String> scopes,
+    @Nullable String keyThumbprint) {
 
   /** Copies the scopes. */
   public Caller {

@@ -3,6 +3,8 @@ package io.valetkey.broker.gateway;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.problem.RefusedException;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
 
 /** The two questions that the gateway has for the rest of the broker. Neither blocks. */
 public interface Permissions {
@@ -22,6 +24,25 @@ public interface Permissions {
    * @throws RefusedException if it is not acceptable
    */
   Caller verify(String token);
+
+  /**
+   * What came with a token to prove that its holder has the key it is bound to.
+   *
+   * @param announced whether the token came with the scheme {@code DPoP}
+   * @param proofs the values of all {@code DPoP} fields
+   * @param method the method of the request
+   * @param path the path of the request on the gateway, without the query
+   */
+  record Possession(boolean announced, List<String> proofs, String method, String path) {}
+
+  /**
+   * Checks that a bound token came with its proof, and any other without one (RFC 9449 section
+   * 7.1).
+   *
+   * @return completes at once for a bearer token; fails with a {@link RefusedException} of {@link
+   *     io.valetkey.broker.problem.ProblemCode#INVALID_TOKEN} if the proof is missing or wrong
+   */
+  CompletableFuture<Void> prove(String token, Caller caller, Possession possession);
 
   /**
    * Decides whether the request may be carried out, now: stops, agent, destination, grant, scopes,

@@ -47,6 +47,12 @@ final class TokenSlots {
     return tokens.getFirst();
   }
 
+  /** Whether the token came with the scheme that announces a proof (RFC 9449 section 7.1). */
+  static boolean announcesProof(Fields fields) {
+    String value = fields.first("authorization");
+    return value != null && value.regionMatches(true, 0, "DPoP ", 0, "DPoP ".length());
+  }
+
   /** The token, or nothing if the value is of a kind that cannot hold one. */
   private static String fromAuthorization(String value) {
     int space = value.indexOf(' ');
@@ -55,7 +61,7 @@ final class TokenSlots {
     }
     String rest = value.substring(space + 1).strip();
     return switch (value.substring(0, space).toLowerCase(Locale.ROOT)) {
-      case "bearer", "token" -> rest;
+      case "bearer", "token", "dpop" -> rest;
       case "basic" -> password(rest);
       default -> "";
     };

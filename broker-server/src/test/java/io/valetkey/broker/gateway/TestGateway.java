@@ -102,7 +102,12 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     if (!token.startsWith("good")) {
       throw new RefusedException(ProblemCode.SIGNATURE_INVALID, "test");
     }
-    return new Caller("1." + token, 1, "bot", "issuer", "subject", "up", Set.of("s"));
+    return new Caller("1." + token, 1, "bot", "issuer", "subject", "up", Set.of("s"), null);
+  }
+
+  @Override
+  public CompletableFuture<Void> prove(String token, Caller caller, Possession possession) {
+    return CompletableFuture.completedFuture(null);
   }
 
   @Override
