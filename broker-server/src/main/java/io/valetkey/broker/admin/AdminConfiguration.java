@@ -5,6 +5,8 @@ import io.valetkey.broker.secret.SecretValue;
 import java.time.Clock;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.security.autoconfigure.actuate.web.servlet.EndpointRequest;
+import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
+import org.springframework.boot.web.server.WebServerFactoryCustomizer;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.core.Ordered;
@@ -80,6 +82,15 @@ public class AdminConfiguration {
   @Bean
   RequestRejectedHandler requestRejectedHandler(Problems problems) {
     return (request, response, e) -> problems.writeStatus(response, 400);
+  }
+
+  /** Last, so that it stands closer to the application than the container's own. */
+  @Bean
+  @Order(Ordered.LOWEST_PRECEDENCE)
+  WebServerFactoryCustomizer<TomcatServletWebServerFactory> containerErrors(Problems problems) {
+    return factory ->
+        factory.addContextCustomizers(
+            context -> context.getParent().getPipeline().addValve(new ContainerErrors(problems)));
   }
 
   private static HttpSecurity stateless(HttpSecurity http) {

@@ -45,12 +45,6 @@ final class AdminRoutes {
       routes.add(route("PATCH", list + "/{name}", Role.ADMIN));
       routes.add(route("DELETE", list + "/{name}", Role.ADMIN));
     }
-    routes.add(route("GET", BASE + "/stops", Role.VIEWER));
-    routes.add(route("POST", BASE + "/stops", Role.OPERATOR));
-    routes.add(route("GET", BASE + "/stops/{id}", Role.VIEWER));
-    routes.add(route("DELETE", BASE + "/stops/{id}", Role.OPERATOR));
-    routes.add(route("GET", BASE + "/audit", Role.VIEWER));
-    routes.add(route("GET", BASE + "/decisions/{id}", Role.VIEWER));
     routes.add(route("GET", "/openapi", null));
     routes.add(route("GET", "/openapi.yaml", null));
     routes.add(route("GET", "/problems/{code}", null));
