@@ -1,0 +1,61 @@
+package io.valetkey.broker.gateway;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.code_intelligence.jazzer.junit.FuzzTest;
+import io.valetkey.broker.identity.CompactJws;
+import io.valetkey.broker.policy.RequestPath;
+import io.valetkey.broker.problem.RefusedException;
+import java.nio.charset.StandardCharsets;
+
+/**
+ * Everything that parses what an agent sends: it accepts or refuses, and never does anything else. In
+ * the ordinary build each target runs on its seeds; {@code JAZZER_FUZZ=1 mvn test
+ * -Dtest=ParserFuzzTest#path} searches for new inputs until it is ended.
+ */
+class ParserFuzzTest {
+
+  @FuzzTest
+  void token(byte[] input) {
+    String text = new String(input, StandardCharsets.ISO_8859_1);
+    try {
+      CompactJws jws = CompactJws.parse(text);
+      // One canonical spelling: whatever is accepted consists of three runs of the alphabet.
+      assertThat(text).matches("[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+");
+      assertThat(jws.header()).isNotNull();
+    } catch (RefusedException refused) {
+      assertThat(refused.detail()).doesNotContain(text.length() > 12 ? text : "\u0000");
+    }
+  }
+
+  @FuzzTest
+  void path(byte[] input) {
+    String text = new String(input, StandardCharsets.ISO_8859_1);
+    try {
+      RequestPath path = RequestPath.parse(text);
+      assertThat(path.raw()).isEqualTo(text).startsWith("/").doesNotContain("//", "\\", ";", "#");
+      for (int i = 0; i < path.size(); i++) {
+        assertThat(path.segment(i)).isNotIn(".", "..").doesNotContain("/", "\\", "\u0000");
+      }
+    } catch (RefusedException refused) {
+      assertThat(refused.detail()).isNotEmpty();
+    }
+  }
+
+  @FuzzTest
+  void slot(byte[] input) {
+    String text = new String(input, StandardCharsets.ISO_8859_1);
+    for (String name : new String[] {"Authorization", "x-api-key", "PRIVATE-TOKEN"}) {
+      try {
+        assertThat(TokenSlots.read(new Fields().add(name, text))).isNotEmpty();
+      } catch (RefusedException refused) {
+        assertThat(refused.detail()).isNotEmpty();
+      }
+    }
+    try {
+      Guard.accept(new Guard.Head("GET", text, new Fields().add("Host", "gateway")));
+    } catch (RefusedException refused) {
+      assertThat(refused.detail()).isNotEmpty();
+    }
+  }
+}
