@@ -4,6 +4,9 @@ import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.vertx.core.Context;
+import io.vertx.core.DeploymentOptions;
+import io.vertx.core.Future;
+import io.vertx.core.VerticleBase;
 import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpConnection;
 import io.vertx.core.http.HttpServer;
@@ -12,8 +15,11 @@ import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.http.HttpVersion;
 import io.vertx.core.net.impl.VertxConnection;
 import java.time.Clock;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -44,7 +50,8 @@ public final class GatewayServer {
   private final Uses uses = new Uses();
   private final Scrubbers scrubbers = new Scrubbers();
   private final UpstreamPools pools;
-  private @Nullable HttpServer server;
+  private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
+  private volatile @Nullable String deployment;
   private long counts = -1;
   private volatile boolean draining;
 
@@ -79,31 +86,53 @@ public final class GatewayServer {
    * @throws IllegalStateException if that is not possible
    */
   public void start() {
-    HttpServer starting =
-        vertx
-            .createHttpServer(
-                new HttpServerOptions()
-                    .setHttp2ClearTextEnabled(false)
-                    .setMaxHeaderSize(HEADER_BYTES)
-                    .setMaxInitialLineLength(REQUEST_LINE_BYTES)
-                    .setDecompressionSupported(false)
-                    .setCompressionSupported(false))
-            .connectionHandler(this::guard)
-            .requestHandler(this::handle)
-            .invalidRequestHandler(this::invalid);
-    await(starting.listen(settings.port(), settings.host()).toCompletionStage());
-    server = starting;
+    int listeners = Runtime.getRuntime().availableProcessors();
+    deployment =
+        await(
+            vertx
+                .deployVerticle(
+                    () -> new Listener(), new DeploymentOptions().setInstances(listeners))
+                .toCompletionStage());
     counts = vertx.setPeriodic(COUNTS_MILLIS, id -> uses.flush(trail));
+  }
+
+  /** One for each core: a server handles its connections on the event loop that started it. */
+  private final class Listener extends VerticleBase {
+
+    @Override
+    public Future<?> start() {
+      HttpServer server =
+          vertx
+              .createHttpServer(
+                  new HttpServerOptions()
+                      .setHttp2ClearTextEnabled(false)
+                      .setMaxHeaderSize(HEADER_BYTES)
+                      .setMaxInitialLineLength(REQUEST_LINE_BYTES)
+                      .setDecompressionSupported(false)
+                      .setCompressionSupported(false))
+              .connectionHandler(GatewayServer.this::guard)
+              .requestHandler(GatewayServer.this::handle)
+              .invalidRequestHandler(GatewayServer.this::invalid);
+      // To Vert.x any free port is a negative one, if all listeners are to share it.
+      int port = settings.port() == 0 ? -1 : settings.port();
+      return server.listen(port, settings.host()).onSuccess(servers::add);
+    }
   }
 
   /** Drains and closes. Returns when every exchange has ended, at the latest after the bound. */
   public void stop() {
     draining = true;
-    HttpServer stopping = server;
+    String stopping = deployment;
     if (stopping != null) {
-      server = null;
+      deployment = null;
       vertx.cancelTimer(counts);
-      await(stopping.shutdown(settings.drain()).toCompletionStage());
+      List<Future<Void>> ending = new ArrayList<>();
+      for (HttpServer server : servers) {
+        ending.add(server.shutdown(settings.drain()));
+      }
+      await(Future.join(ending).toCompletionStage());
+      await(vertx.undeploy(stopping).toCompletionStage());
+      servers.clear();
     }
     live.cut(exchange -> true);
     uses.flush(trail);
@@ -112,12 +141,12 @@ public final class GatewayServer {
 
   /** Whether the port is bound. */
   public boolean isRunning() {
-    return server != null;
+    return deployment != null;
   }
 
   /** The bound port, or −1 if none is. */
   public int port() {
-    return server == null ? -1 : server.actualPort();
+    return servers.isEmpty() ? -1 : servers.getFirst().actualPort();
   }
 
   /** Forgets idle connections and compiled credentials; call it when a stop comes into force. */
