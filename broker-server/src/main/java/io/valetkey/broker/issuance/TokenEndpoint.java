@@ -112,14 +112,10 @@ final class TokenEndpoint extends HttpServlet {
       TokenRequest.@Nullable Way way)
       throws IOException {
     RefusedException said = refusal;
-    try {
-      boolean ours = refusal.code().status() >= 500;
-      auditLog.await(
-          ours
-              ? record.failed(refusal.code(), refusal.detail())
-              : record.refused(refusal.code(), refusal.detail()));
-    } catch (RefusedException unavailable) {
-      said = unavailable;
+    // A record that was not durable in time is not waited for a second time: the caller has waited
+    // for the whole deadline already.
+    if (refusal.code() != ProblemCode.AUDIT_UNAVAILABLE) {
+      said = recorded(record, refusal);
     }
     OAuthError error = OAuthError.of(said.code(), said.detail(), way);
     if (error.retryAfterSeconds() != null) {
@@ -130,5 +126,18 @@ final class TokenEndpoint extends HttpServlet {
     answer.put("error_description", error.description());
     answer.put("decision_id", record.decisionId().toString());
     JsonAnswer.send(response, error.status(), answer);
+  }
+
+  private RefusedException recorded(OpenRecord record, RefusedException refusal) {
+    try {
+      boolean ours = refusal.code().status() >= 500;
+      auditLog.await(
+          ours
+              ? record.failed(refusal.code(), refusal.detail())
+              : record.refused(refusal.code(), refusal.detail()));
+      return refusal;
+    } catch (RefusedException unavailable) {
+      return unavailable;
+    }
   }
 }
