@@ -64,7 +64,10 @@ class CoreConfiguration {
     properties.setProperty("ApplicationName", "valetkey");
     Connection connection = DriverManager.getConnection(details.getJdbcUrl(), properties);
     try (var statement = connection.createStatement()) {
-      statement.execute("SET ROLE valetkey_app");
+      statement.execute(
+          // "off" would acknowledge records and stops that a crash of the database forgets.
+          "SET ROLE valetkey_app; SELECT set_config('synchronous_commit', 'on', false)"
+              + " WHERE current_setting('synchronous_commit') = 'off'");
       return connection;
     } catch (SQLException e) {
       connection.close();
