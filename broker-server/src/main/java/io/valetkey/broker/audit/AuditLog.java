@@ -128,14 +128,15 @@ public final class AuditLog implements AutoCloseable {
         while (running || !queue.isEmpty()) {
           flushOnce(connection, batches);
         }
-      } catch (SQLException | RuntimeException e) {
+      } catch (InterruptedException e) {
+        running = false;
+      } catch (SQLException | RuntimeException | Error e) {
+        // An Error too: a writer that has died of a moment without memory would never come back.
         if (healthy) {
           healthy = false;
           log.error("The audit trail cannot be written, requests are refused: {}", e.getMessage());
         }
         failAllWaiting();
-      } catch (InterruptedException e) {
-        running = false;
       }
     }
   }
@@ -164,7 +165,7 @@ public final class AuditLog implements AutoCloseable {
         batches.add(waiting.record(), waiting.epoch());
       }
       inserted = batches.insert();
-    } catch (SQLException | RuntimeException e) {
+    } catch (SQLException | RuntimeException | Error e) {
       batch.forEach(
           w -> w.receipt().completeExceptionally(unavailable("the record was not written")));
       throw e;
