@@ -1,7 +1,12 @@
 package io.valetkey.broker.admin;
 
+import io.swagger.v3.oas.models.OpenAPI;
+import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.policy.PolicyStore;
+import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.stop.StopStore;
+import io.valetkey.broker.stop.StopView;
 import java.time.Clock;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.security.autoconfigure.actuate.web.servlet.EndpointRequest;
@@ -46,6 +51,22 @@ public class AdminConfiguration {
   }
 
   @Bean
+  StopController stopController(StopStore stops, AdminSettings settings, Clock clock) {
+    return new StopController(stops, settings.stopStaleness(), clock);
+  }
+
+  @Bean
+  AuditController auditController(JdbcClient database) {
+    return new AuditController(new AuditTrailQuery(database));
+  }
+
+  @Bean
+  ReachController reachController(
+      PolicyView policy, StopView stops, IdentityVerifier identities, Clock clock) {
+    return new ReachController(policy, new Explanation(policy, stops, identities, clock));
+  }
+
+  @Bean
   ProblemCatalogue problemCatalogue() {
     return new ProblemCatalogue();
   }
@@ -54,6 +75,11 @@ public class AdminConfiguration {
   BootstrapToken bootstrapToken(
       JdbcClient database, BootstrapSecret secret, AdminSettings settings, Clock clock) {
     return new BootstrapToken(database, secret.value(), settings.bootstrapTtl(), clock);
+  }
+
+  @Bean
+  OpenAPI openApi() {
+    return ApiDescription.openApi();
   }
 
   /** The management port answers nothing but health and metrics, to whoever can reach it. */

@@ -45,6 +45,14 @@ final class AdminRoutes {
       routes.add(route("PATCH", list + "/{name}", Role.ADMIN));
       routes.add(route("DELETE", list + "/{name}", Role.ADMIN));
     }
+    routes.add(route("GET", BASE + "/stops", Role.VIEWER));
+    routes.add(route("POST", BASE + "/stops", Role.OPERATOR));
+    routes.add(route("GET", BASE + "/stops/{id}", Role.VIEWER));
+    routes.add(route("DELETE", BASE + "/stops/{id}", Role.OPERATOR));
+    routes.add(route("GET", BASE + "/audit", Role.VIEWER));
+    routes.add(route("GET", BASE + "/decisions/{id}", Role.VIEWER));
+    routes.add(route("POST", BASE + "/decisions/explain", Role.VIEWER));
+    routes.add(route("GET", BASE + "/agents/{name}/reach", Role.VIEWER));
     routes.add(route("GET", "/openapi", null));
     routes.add(route("GET", "/openapi.yaml", null));
     routes.add(route("GET", "/problems/{code}", null));

@@ -24,7 +24,7 @@ import tools.jackson.databind.node.ObjectNode;
  * stand-in, so that all errors of a document are found in one go; whoever reads must look at the
  * errors before using anything.
  */
-final class JsonFields {
+public final class JsonFields {
 
   private static final Set<String> SET_BY_SERVER =
       Set.of("name", "createdAt", "updatedAt", "managedBy");
@@ -40,15 +40,34 @@ final class JsonFields {
     this.errors = errors;
   }
 
-  @Nullable String text(String name) {
+  /**
+   * Reads a whole document.
+   *
+   * @throws InvalidResourceException naming everything that is wrong with its fields
+   */
+  public static <T> T read(ObjectNode document, Function<JsonFields, T> reader) {
+    List<FieldError> errors = new ArrayList<>();
+    JsonFields fields = new JsonFields(document, "", errors);
+    T result = reader.apply(fields);
+    fields.end();
+    if (!errors.isEmpty()) {
+      throw InvalidResourceException.of(errors);
+    }
+    return result;
+  }
+
+  /** A string, or null if there is none. */
+  public @Nullable String text(String name) {
     return read(name, "a string", JsonNode::isString, JsonNode::stringValue);
   }
 
-  String requiredText(String name) {
+  /** A string that must be there; it may be empty. */
+  public String requiredText(String name) {
     return required(name, text(name), "");
   }
 
-  @Nullable Boolean flag(String name) {
+  /** A boolean, or null if there is none. */
+  public @Nullable Boolean flag(String name) {
     return read(name, "true or false", JsonNode::isBoolean, JsonNode::booleanValue);
   }
 
@@ -68,7 +87,8 @@ final class JsonFields {
     return parsed(name, "must be a size such as 512KiB or 10MiB", Literals::byteSize);
   }
 
-  @Nullable Instant time(String name) {
+  /** A time in UTC, or null if there is none. */
+  public @Nullable Instant time(String name) {
     return parsed(name, "must be a time in UTC such as 2027-03-01T00:00:00Z", Literals::instant);
   }
 
@@ -130,7 +150,7 @@ final class JsonFields {
   }
 
   /** Reads an object field with its own reader, and checks that nothing else is in it. */
-  <T> @Nullable T nested(String name, Function<JsonFields, T> reader) {
+  public <T> @Nullable T nested(String name, Function<JsonFields, T> reader) {
     ObjectNode object = object(name);
     return object == null ? null : read(object, pointer + "/" + name, reader);
   }
@@ -152,7 +172,7 @@ final class JsonFields {
   }
 
   /** Notes an error at a field of this object. */
-  void error(String name, String code, String detail) {
+  public void error(String name, String code, String detail) {
     errors.add(new FieldError(pointer + "/" + name, code, detail));
   }
 
@@ -182,7 +202,8 @@ final class JsonFields {
     return result;
   }
 
-  <T> T required(String name, @Nullable T value, T standIn) {
+  /** The value of a field that must be there, or after noting the error the stand-in. */
+  public <T> T required(String name, @Nullable T value, T standIn) {
     if (value != null) {
       return value;
     }

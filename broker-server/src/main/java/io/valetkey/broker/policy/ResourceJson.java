@@ -38,21 +38,13 @@ public final class ResourceJson {
    * @throws InvalidResourceException naming everything that is wrong with its fields
    */
   public ResourceSpec read(ResourceKind kind, ObjectNode document) {
-    List<FieldError> errors = new ArrayList<>();
-    JsonFields fields = new JsonFields(document, "", errors);
-    ResourceSpec spec =
-        switch (kind) {
-          case ISSUER -> issuer(fields);
-          case AGENT -> agent(fields);
-          case DESTINATION -> destination(fields);
-          case SCOPE -> scope(fields);
-          case GRANT -> grant(fields);
-        };
-    fields.end();
-    if (!errors.isEmpty()) {
-      throw InvalidResourceException.of(errors);
-    }
-    return spec;
+    return switch (kind) {
+      case ISSUER -> JsonFields.read(document, ResourceJson::issuer);
+      case AGENT -> JsonFields.read(document, ResourceJson::agent);
+      case DESTINATION -> JsonFields.read(document, ResourceJson::destination);
+      case SCOPE -> JsonFields.read(document, ResourceJson::scope);
+      case GRANT -> JsonFields.read(document, ResourceJson::grant);
+    };
   }
 
   private static IssuerSpec issuer(JsonFields fields) {
@@ -113,18 +105,16 @@ public final class ResourceJson {
   }
 
   private static DestinationKind destinationKind(JsonFields fields) {
-    String kind = fields.requiredText("kind");
-    if (kind.equals("lease") || kind.equals("aws")) {
+    String kind = fields.text("kind");
+    if ("lease".equals(kind) || "aws".equals(kind)) {
       fields.error("kind", FieldError.UNSUPPORTED, "is not supported yet; supported now: http");
       return DestinationKind.HTTP;
     }
-    return kind.isEmpty()
-        ? DestinationKind.HTTP
-        : fields.requiredChoice("kind", DestinationKind.class);
+    return fields.requiredChoice("kind", DestinationKind.class);
   }
 
   private static Credential credential(JsonFields fields) {
-    String source = fields.requiredText("source");
+    String source = fields.text("source");
     return switch (source) {
       case "vault-kv" ->
           new Credential.VaultKv(
@@ -132,9 +122,9 @@ public final class ResourceJson {
               fields.requiredText("path"),
               fields.requiredText("field"));
       case "file" -> new Credential.File(fields.requiredText("name"));
-      case "" -> {
+      case null -> {
         fields.ignoreRest();
-        yield NO_CREDENTIAL;
+        yield fields.required("source", null, NO_CREDENTIAL);
       }
       default -> {
         fields.ignoreRest();

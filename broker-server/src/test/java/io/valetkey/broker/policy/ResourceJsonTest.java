@@ -98,6 +98,9 @@ class ResourceJsonTest {
           ISSUER| {"type":"Kubernetes","issuer":"https://k","keys":{}}                | /type                     | invalid_value
           ISSUER| {"issuer":"https://k","keys":{}}                                    | /type                     | required
           DESTINATION | {"kind":"lease","origin":"https://a","credential":{"source":"file","name":"f"}} | /kind | unsupported
+          DESTINATION | {"kind":"","origin":"https://a","credential":{"source":"file","name":"f"}} | /kind | invalid_value
+          DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":""}} | /credential/source | unsupported
+          DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":null}} | /credential/source | required
           DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":"aws","x":1}} | /credential/source | unsupported
           DESTINATION | {"kind":"http","origin":"https://a","credential":{}}          | /credential/source        | required
           DESTINATION | {"kind":"http","origin":"https://a"}                          | /credential               | required

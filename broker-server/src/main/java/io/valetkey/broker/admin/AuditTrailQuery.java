@@ -1,0 +1,154 @@
+package io.valetkey.broker.admin;
+
+import io.valetkey.broker.audit.DecisionId;
+import io.valetkey.broker.policy.PageCursor;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.time.Instant;
+import java.time.OffsetDateTime;
+import java.time.ZoneOffset;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import org.jspecify.annotations.Nullable;
+import org.springframework.jdbc.core.simple.JdbcClient;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
+
+/** Reads the audit trail, newest first. */
+final class AuditTrailQuery {
+
+  private static final JsonMapper JSON = JsonMapper.shared();
+  private static final List<String> TEXTS =
+      List.of(
+          "action",
+          "outcome",
+          "reason",
+          "agent",
+          "issuer",
+          "subject",
+          "destination",
+          "scopes",
+          "jti");
+
+  /** A list must not hold up what writes the trail. */
+  private static final int SECONDS = 4;
+
+  private final JdbcClient database;
+
+  AuditTrailQuery(JdbcClient database) {
+    this.database = database;
+  }
+
+  /**
+   * Which records are meant; null means whichever.
+   *
+   * @param since from this time on
+   * @param until before this time
+   */
+  record Filter(
+      @Nullable String agent,
+      @Nullable String destination,
+      @Nullable String outcome,
+      @Nullable String action,
+      @Nullable Instant since,
+      @Nullable Instant until) {}
+
+  /** A page of records. */
+  record Page(List<ObjectNode> records, @Nullable String next) {}
+
+  private record Place(Instant time, long writer, long seq) {
+
+    static Place of(String key) {
+      String[] parts = key.split(" ", -1);
+      if (!key.matches("[0-9TZ:.-]{20,30} [0-9]{1,18} [0-9]{1,18}")) {
+        throw AdminRequest.invalid("The cursor is not one that an earlier page gave.");
+      }
+      return new Place(
+          AuditController.instant(parts[0]), Long.parseLong(parts[1]), Long.parseLong(parts[2]));
+    }
+
+    String key() {
+      return time + " " + writer + " " + seq;
+    }
+  }
+
+  private record Row(Place place, ObjectNode document) {}
+
+  Page page(Filter filter, int limit, @Nullable String cursor) {
+    StringBuilder where = new StringBuilder("TRUE");
+    Map<String, Object> values = new LinkedHashMap<>();
+    equal("agent", filter.agent(), where, values);
+    equal("destination", filter.destination(), where, values);
+    equal("outcome", filter.outcome(), where, values);
+    equal("action", filter.action(), where, values);
+    if (filter.since() != null) {
+      where.append(" AND time >= :since");
+      values.put("since", filter.since().atOffset(ZoneOffset.UTC));
+    }
+    if (filter.until() != null) {
+      where.append(" AND time < :until");
+      values.put("until", filter.until().atOffset(ZoneOffset.UTC));
+    }
+    if (cursor != null) {
+      Place place = Place.of(PageCursor.decode(cursor));
+      where.append(" AND (time, writer, seq) < (:time, :writer, :seq)");
+      values.put("time", place.time().atOffset(ZoneOffset.UTC));
+      values.put("writer", place.writer());
+      values.put("seq", place.seq());
+    }
+    values.put("limit", limit + 1);
+    List<Row> rows =
+        database
+            .sql(
+                "SELECT * FROM audit_record WHERE "
+                    + where
+                    + " ORDER BY time DESC, writer DESC, seq DESC LIMIT :limit")
+            .withQueryTimeout(SECONDS)
+            .params(values)
+            .query(AuditTrailQuery::row)
+            .list();
+    boolean more = rows.size() > limit;
+    List<Row> page = more ? rows.subList(0, limit) : rows;
+    return new Page(
+        page.stream().map(Row::document).toList(),
+        more ? PageCursor.encode(page.getLast().place().key()) : null);
+  }
+
+  /** The record of a decision; the time inside the id finds it. */
+  Optional<ObjectNode> decision(UUID id) {
+    return database
+        .sql("SELECT * FROM audit_record WHERE time = ? AND decision_id = ?")
+        .withQueryTimeout(SECONDS)
+        .params(DecisionId.timeOf(id).atOffset(ZoneOffset.UTC), id)
+        .query(AuditTrailQuery::row)
+        .list()
+        .stream()
+        .map(Row::document)
+        .findFirst();
+  }
+
+  private static void equal(
+      String column, @Nullable String value, StringBuilder where, Map<String, Object> values) {
+    if (value != null) {
+      where.append(" AND ").append(column).append(" = :").append(column);
+      values.put(column, value);
+    }
+  }
+
+  private static Row row(ResultSet row, int number) throws SQLException {
+    Instant time = row.getObject("time", OffsetDateTime.class).toInstant();
+    Place place = new Place(time, row.getLong("writer"), row.getLong("seq"));
+    ObjectNode document = JsonAnswers.object();
+    document.put("id", place.writer() + "." + place.seq());
+    document.put("time", time.toString());
+    for (String column : TEXTS) {
+      document.put(column, row.getString(column));
+    }
+    document.put("decision_id", row.getString("decision_id"));
+    document.set("details", JSON.readTree(row.getString("details")));
+    return new Row(place, document);
+  }
+}

@@ -1,0 +1,76 @@
+package io.valetkey.broker.admin;
+
+import io.valetkey.broker.policy.FieldError;
+import io.valetkey.broker.policy.JsonFields;
+import io.valetkey.broker.policy.RequestPath;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.secret.SecretValue;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.node.ObjectNode;
+
+/** What somebody wants explained. Not a record, because it can hold an identity token. */
+final class Question {
+
+  private final @Nullable String agent;
+  private final @Nullable SecretValue identityToken;
+  private final String destination;
+  private final @Nullable String method;
+  private final @Nullable String path;
+  private final @Nullable String scope;
+
+  private Question(JsonFields fields) {
+    this.agent = fields.text("agent");
+    String token = fields.text("identity_token");
+    this.identityToken = token == null || token.isEmpty() ? null : SecretValue.of(token);
+    this.destination = fields.requiredText("destination");
+    this.method = fields.text("method");
+    this.path = fields.text("path");
+    this.scope = fields.text("scope");
+    if ((agent == null) == (identityToken == null)) {
+      fields.error("agent", FieldError.REQUIRED, "must be there, or identity_token, and not both");
+    }
+    if ((method == null) != (path == null)) {
+      fields.error(
+          method == null ? "method" : "path", FieldError.REQUIRED, "must come with the other");
+    }
+    if (method != null && !method.equals(method.toUpperCase(Locale.ROOT))) {
+      fields.error("method", FieldError.INVALID_VALUE, "must be in upper case");
+    }
+  }
+
+  /** Reads it; what the names stand for need not exist. */
+  static Question read(ObjectNode document) {
+    return JsonFields.read(document, Question::new);
+  }
+
+  @Nullable String agent() {
+    return agent;
+  }
+
+  @Nullable SecretValue identityToken() {
+    return identityToken;
+  }
+
+  String destination() {
+    return destination;
+  }
+
+  @Nullable String scope() {
+    return scope;
+  }
+
+  /** The method, or null if the question is only whether a token would be issued. */
+  @Nullable String method() {
+    return method;
+  }
+
+  /**
+   * The path in its one reading.
+   *
+   * @throws RefusedException if it has none
+   */
+  RequestPath path() {
+    return RequestPath.parse(String.valueOf(path));
+  }
+}

@@ -1,0 +1,197 @@
+package io.valetkey.broker.admin;
+
+import io.valetkey.broker.audit.AuditRecord;
+import io.valetkey.broker.audit.AuditRecord.Outcome;
+import io.valetkey.broker.audit.DecisionId;
+import io.valetkey.broker.policy.Difference;
+import io.valetkey.broker.policy.PageCursor;
+import io.valetkey.broker.policy.StrictJson;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.stop.StopOrder;
+import io.valetkey.broker.stop.StopStore;
+import io.valetkey.broker.stop.StopTarget;
+import jakarta.servlet.http.HttpServletRequest;
+import java.io.IOException;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import org.jspecify.annotations.Nullable;
+import org.springframework.http.HttpStatus;
+import org.springframework.http.MediaType;
+import org.springframework.http.ResponseEntity;
+import org.springframework.security.core.annotation.AuthenticationPrincipal;
+import org.springframework.web.bind.annotation.DeleteMapping;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.PathVariable;
+import org.springframework.web.bind.annotation.PostMapping;
+import org.springframework.web.bind.annotation.RestController;
+import tools.jackson.databind.node.JsonNodeFactory;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * Orders and lifts stops. It needs the database and nothing else, and no state to be read first.
+ */
+@RestController
+@io.swagger.v3.oas.annotations.Hidden
+class StopController {
+
+  private static final String ALL = AdminRoutes.BASE + "/stops";
+  private static final String ONE = ALL + "/{id}";
+
+  private final StopStore stops;
+  private final Duration staleness;
+  private final Clock clock;
+  private final StrictJson json = new StrictJson();
+
+  StopController(StopStore stops, Duration staleness, Clock clock) {
+    this.stops = stops;
+    this.staleness = staleness;
+    this.clock = clock;
+  }
+
+  @PostMapping(value = ALL, consumes = MediaType.APPLICATION_JSON_VALUE)
+  ResponseEntity<byte[]> order(@AuthenticationPrincipal Admin admin, HttpServletRequest http)
+      throws IOException {
+    AdminRequest request = new AdminRequest(http);
+    request.allowParameters("dryRun");
+    StopRequest wish = StopRequest.read(request.body(json), clock.instant());
+    if (request.isDryRun()) {
+      return JsonAnswers.ok(
+          JsonAnswers.changes(List.of(new Difference("", null, wish.document()))));
+    }
+    AuditRecord record = record("stop.create", wish.target(), wish.reason(), admin);
+    StopOrder stop =
+        stops.order(wish.target(), wish.reason(), wish.expiresAt(), admin.name(), record);
+    return JsonAnswers.answer(
+        ResponseEntity.status(HttpStatus.CREATED).header("Location", ALL + "/" + stop.id()),
+        document(stop));
+  }
+
+  @GetMapping(ONE)
+  ResponseEntity<byte[]> get(@PathVariable("id") String id, HttpServletRequest http) {
+    new AdminRequest(http).allowParameters();
+    return JsonAnswers.ok(document(find(id)));
+  }
+
+  @GetMapping(ALL)
+  ResponseEntity<byte[]> list(HttpServletRequest http) {
+    AdminRequest request = new AdminRequest(http);
+    request.allowParameters("limit", "cursor");
+    String cursor = request.parameter("cursor");
+    int limit = request.limit();
+    List<StopOrder> found =
+        stops.list(cursor == null ? Long.MAX_VALUE : epoch(PageCursor.decode(cursor)), limit + 1);
+    List<StopOrder> page = found.subList(0, Math.min(limit, found.size()));
+    String next =
+        found.size() > limit ? PageCursor.encode(String.valueOf(page.getLast().epoch())) : null;
+    return JsonAnswers.ok(
+        JsonAnswers.page(page.stream().map(StopController::summary).toList(), next));
+  }
+
+  @DeleteMapping(value = ONE, consumes = MediaType.APPLICATION_JSON_VALUE)
+  ResponseEntity<byte[]> lift(
+      @PathVariable("id") String id, @AuthenticationPrincipal Admin admin, HttpServletRequest http)
+      throws IOException {
+    AdminRequest request = new AdminRequest(http);
+    request.allowParameters("dryRun");
+    String reason = StopRequest.readReason(request.body(json));
+    StopOrder stop = find(id);
+    if (request.isDryRun()) {
+      var nodes = JsonNodeFactory.instance;
+      var change =
+          new Difference("/state", nodes.stringNode(stop.state()), nodes.stringNode("lifted"));
+      return JsonAnswers.ok(JsonAnswers.changes(List.of(change)));
+    }
+    AuditRecord record = record("stop.lift", stop.target(), reason, admin);
+    if (stops.lift(stop.id(), reason, admin.name(), record).isEmpty()) {
+      throw notFound();
+    }
+    return ResponseEntity.noContent().header("Cache-Control", "no-store").build();
+  }
+
+  private StopOrder find(String id) {
+    try {
+      UUID uuid = UUID.fromString(id);
+      return uuid.toString().equals(id)
+          ? stops.find(uuid).orElseThrow(StopController::notFound)
+          : notFoundStop();
+    } catch (IllegalArgumentException e) {
+      throw notFound();
+    }
+  }
+
+  private static StopOrder notFoundStop() {
+    throw notFound();
+  }
+
+  private ObjectNode document(StopOrder stop) {
+    ObjectNode document = summary(stop);
+    StopStore.Progress progress = stops.progress(stop.epoch(), staleness);
+    document
+        .putObject("gateways")
+        .put("acknowledged", progress.acknowledged())
+        .put("total", progress.total());
+    // Gateways cut what they carry before they acknowledge, and do not say how much it was.
+    document.putObject("streams").putNull("cut");
+    document.putObject("leases").put("revoked", 0).put("pending", 0).put("irrevocable", 0);
+    return document.put("acknowledged", progress.acknowledged() == progress.total());
+  }
+
+  /** A stop without its progress, which would be a question to the database for each of a list. */
+  private static ObjectNode summary(StopOrder stop) {
+    ObjectNode document = JsonAnswers.object();
+    document.put("id", stop.id().toString());
+    document.put("epoch", stop.epoch());
+    document.set("target", StopRequest.target(stop.target()));
+    document.put("reason", stop.reason());
+    document.put("expiresAt", text(stop.expiresAt()));
+    document.put("createdAt", stop.createdAt().toString());
+    document.put("createdBy", stop.createdBy());
+    document.put("state", stop.state());
+    document.put("endedAt", text(stop.endedAt()));
+    document.put("endedBy", stop.endedBy());
+    document.put("endReason", stop.endReason());
+    return document;
+  }
+
+  private AuditRecord record(String action, StopTarget target, String reason, Admin admin) {
+    Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
+    return new AuditRecord(
+        now,
+        DecisionId.at(now),
+        action,
+        Outcome.GRANTED,
+        null,
+        valueIf(target, StopTarget.Kind.AGENT),
+        valueIf(target, StopTarget.Kind.ISSUER),
+        null,
+        valueIf(target, StopTarget.Kind.DESTINATION),
+        null,
+        valueIf(target, StopTarget.Kind.TOKEN),
+        Map.of("actor", admin.name(), "target", target.kind().word(), "reason", reason));
+  }
+
+  private static @Nullable String valueIf(StopTarget target, StopTarget.Kind kind) {
+    return target.kind() == kind ? target.value() : null;
+  }
+
+  private static long epoch(String key) {
+    if (!key.matches("[1-9][0-9]{0,17}")) {
+      throw AdminRequest.invalid("The cursor is not one that an earlier page gave.");
+    }
+    return Long.parseLong(key);
+  }
+
+  private static @Nullable String text(@Nullable Instant time) {
+    return time == null ? null : time.toString();
+  }
+
+  private static RefusedException notFound() {
+    return new RefusedException(ProblemCode.NOT_FOUND, "There is no such stop.");
+  }
+}
