@@ -24,9 +24,17 @@ final class SettingsReader {
 
   private static final String PREFIX = "valetkey.";
 
-  /** Set for the client library, which may share a container with us. */
+  /** Variables of the client library and of the build, which may stand in the same environment. */
   private static final Set<String> OTHERS =
-      Set.of("url", "gatewayurl", "tokenfile", "spiffejwtsvidfile", "oidctokenfile");
+      Set.of(
+          "url",
+          "gatewayurl",
+          "tokenfile",
+          "spiffejwtsvidfile",
+          "oidctokenfile",
+          "cache",
+          "realvaulturi",
+          "realvaulttoken");
 
   private final ConfigurableEnvironment environment;
   private final Set<String> known = new HashSet<>();

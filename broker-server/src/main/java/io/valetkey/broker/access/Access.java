@@ -55,12 +55,13 @@ public final class Access {
       Agent agent = agentOf(snapshot, wish.issuer(), wish.subject(), wish);
       String name = wish.destination() == null ? onlyDestination(agent) : wish.destination();
       var claimant = new Claimant(agent, wish.issuer(), null, Long.MAX_VALUE);
-      requireEnabledAndNotStopped(claimant, name);
+      requireEnabledAndNotStopped(claimant);
       if (!limits.take("token:" + agent.name(), limits.tokensPerMinute())) {
         throw refused(ProblemCode.RATE_LIMITED, "The agent asked for too many tokens");
       }
       Destination destination = destination(snapshot, name);
       Grant grant = grant(agent, name);
+      requireDestinationNotStopped(claimant, name);
       List<String> scopes = scopes(grant, wish.scopes());
       return new Decision.Granted(
           agent.name(), destination, scopes, ttl(agent, destination, grant, scopes), null, epoch);
@@ -79,7 +80,8 @@ public final class Access {
         throw refused(ProblemCode.AGENT_UNKNOWN, "The agent of the token does not exist any more");
       }
       var claimant = new Claimant(agent, use.issuer(), use.jti(), use.tokenEpoch());
-      requireEnabledAndNotStopped(claimant, use.tokenDestination());
+      requireEnabledAndNotStopped(claimant);
+      requireDestinationNotStopped(claimant, use.tokenDestination());
       requireIssuerEnabled(snapshot, use.issuer());
       if (!use.tokenDestination().equals(use.destination())) {
         throw refused(ProblemCode.DESTINATION_UNKNOWN, "The token is for another destination");
@@ -113,7 +115,9 @@ public final class Access {
       if (agent == null) {
         return false;
       }
-      requireEnabledAndNotStopped(new Claimant(agent, issuer, jti, tokenEpoch), destination);
+      var claimant = new Claimant(agent, issuer, jti, tokenEpoch);
+      requireEnabledAndNotStopped(claimant);
+      requireDestinationNotStopped(claimant, destination);
       requireIssuerEnabled(snapshot, issuer);
       destination(snapshot, destination);
       grant(agent, destination);
@@ -152,17 +156,21 @@ public final class Access {
     return agent.grants().getFirst().destination();
   }
 
-  private void requireEnabledAndNotStopped(Claimant claimant, String destination) {
+  private void requireEnabledAndNotStopped(Claimant claimant) {
     if (!claimant.agent().enabled()) {
       throw refused(ProblemCode.AGENT_DISABLED, "The agent is disabled");
     }
-    StopTarget stopped =
+    refuseIf(
         stops.stopped(
-            claimant.agent().name(),
-            destination,
-            claimant.issuer(),
-            claimant.jti(),
-            claimant.tokenEpoch());
+            claimant.agent().name(), claimant.issuer(), claimant.jti(), claimant.tokenEpoch()));
+  }
+
+  /** After the grant where a token is asked for: a stop must not tell strangers what exists. */
+  private void requireDestinationNotStopped(Claimant claimant, String destination) {
+    refuseIf(stops.stoppedDestination(destination, claimant.tokenEpoch()));
+  }
+
+  private static void refuseIf(@Nullable StopTarget stopped) {
     if (stopped != null) {
       throw refused(
           ProblemCode.STOPPED, "Stopped: " + stopped.kind().word() + " " + stopped.value());

@@ -12,6 +12,7 @@ import java.util.function.LongSupplier;
 public final class RateLimits {
 
   private static final double NANOS_PER_MINUTE = 60e9;
+  private static final int REVOCATIONS_PER_MINUTE = 60;
 
   private final int tokensPerMinute;
   private final LongSupplier nanoTime;
@@ -31,6 +32,14 @@ public final class RateLimits {
 
   int tokensPerMinute() {
     return tokensPerMinute;
+  }
+
+  /**
+   * Whether the agent may revoke one more token now: each revocation is an order to every replica,
+   * and a loop of them must not starve the others.
+   */
+  public boolean takeRevocation(String agent) {
+    return take("revoke:" + agent, REVOCATIONS_PER_MINUTE);
   }
 
   /** Takes one, if there is one left. A limit of 0 is no limit. */

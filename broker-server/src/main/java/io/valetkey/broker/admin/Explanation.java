@@ -139,7 +139,10 @@ final class Explanation {
       current = "stops";
       StopTarget stopped = null;
       for (String issuer : issuers) {
-        stopped = stops.stopped(agent.name(), destination, issuer, null, Long.MAX_VALUE);
+        stopped = stops.stopped(agent.name(), issuer, null, Long.MAX_VALUE);
+        if (stopped == null) {
+          stopped = stops.stoppedDestination(destination, Long.MAX_VALUE);
+        }
         if (stopped == null) {
           note("stops", "passed", "No stop is in force");
           return;

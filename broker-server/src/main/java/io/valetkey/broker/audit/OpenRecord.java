@@ -24,7 +24,7 @@ public final class OpenRecord {
   }
 
   /** The epoch of a record that is true whatever was stopped meanwhile, such as a refusal. */
-  static final long ANY_EPOCH = -1;
+  public static final long ANY_EPOCH = -1;
 
   private final AuditLog auditLog;
   private final String action;

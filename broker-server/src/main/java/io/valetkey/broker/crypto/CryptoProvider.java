@@ -1,7 +1,5 @@
 package io.valetkey.broker.crypto;
 
-import com.amazon.corretto.crypto.provider.AmazonCorrettoCryptoProvider;
-import com.amazon.corretto.crypto.provider.SelfTestStatus;
 import com.nimbusds.jose.JOSEException;
 import com.nimbusds.jose.JWSAlgorithm;
 import com.nimbusds.jose.JWSHeader;
@@ -68,12 +66,9 @@ public final class CryptoProvider {
 
   private static CryptoProvider accp() {
     try {
-      AmazonCorrettoCryptoProvider accp = AmazonCorrettoCryptoProvider.INSTANCE;
-      if (accp.getLoadingError() != null) {
-        return jdk("ACCP did not load: " + accp.getLoadingError().getClass().getSimpleName());
-      }
-      if (accp.runSelfTests() != SelfTestStatus.PASSED) {
-        return jdk("ACCP failed its self test");
+      Provider accp = Accp.provider();
+      if (accp == null) {
+        return jdk("ACCP did not load or failed its self test");
       }
       CryptoProvider candidate = new CryptoProvider(accp, "ACCP loaded and passed its self test");
       candidate.tryOut();

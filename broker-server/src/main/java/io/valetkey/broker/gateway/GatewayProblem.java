@@ -12,7 +12,12 @@ import java.util.UUID;
  */
 record GatewayProblem(ProblemCode code, UUID decisionId) {
 
-  private static final String CATALOGUE = "https://valetkey.io/problems/";
+  /**
+   * The catalogue of problems is part of the documentation; a relative reference, as RFC 9457
+   * allows.
+   */
+  private static final String CATALOGUE = "/problems/";
+
   private static final String CHALLENGE = "Bearer realm=\"valetkey\"";
   private static final String RETRY_SECONDS = "1";
 

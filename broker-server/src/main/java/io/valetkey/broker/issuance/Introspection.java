@@ -1,5 +1,6 @@
 package io.valetkey.broker.issuance;
 
+import io.valetkey.broker.access.Access;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.identity.IdentityVerifier;
@@ -7,7 +8,6 @@ import io.valetkey.broker.identity.VerifiedWorkload;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
-import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.token.AccessToken;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.TokenSettings;
@@ -30,7 +30,7 @@ final class Introspection extends HttpServlet {
 
   private final transient IdentityVerifier identities;
   private final transient PolicyView policy;
-  private final transient StopView stops;
+  private final transient Access access;
   private final transient AccessTokens tokens;
   private final transient AuditLog auditLog;
   private final transient TokenSettings settings;
@@ -39,14 +39,14 @@ final class Introspection extends HttpServlet {
   Introspection(
       IdentityVerifier identities,
       PolicyView policy,
-      StopView stops,
+      Access access,
       AccessTokens tokens,
       AuditLog auditLog,
       TokenSettings settings,
       Map<String, List<String>> destinationsByAgent) {
     this.identities = identities;
     this.policy = policy;
-    this.stops = stops;
+    this.access = access;
     this.tokens = tokens;
     this.auditLog = auditLog;
     this.settings = settings;
@@ -64,7 +64,12 @@ final class Introspection extends HttpServlet {
       }
       FormBody form = FormBody.read(request);
       List<String> own = destinationsOf(form, record);
-      JsonAnswer.send(response, 200, describe(form.require("token"), own));
+      Map<String, Object> answer = describe(form.require("token"), own);
+      auditLog.await(
+          record
+              .detail("active", String.valueOf(answer.get("active")))
+              .granted(OpenRecord.ANY_EPOCH));
+      JsonAnswer.send(response, 200, answer);
     } catch (RefusedException e) {
       refuse(record, response, e);
     }
@@ -76,6 +81,10 @@ final class Introspection extends HttpServlet {
       throw new RefusedException(ProblemCode.INVALID_CLIENT, "There is no client assertion");
     }
     VerifiedWorkload workload = identities.verify(assertion);
+    if (workload.useOnce()) {
+      throw new RefusedException(
+          ProblemCode.INVALID_CLIENT, "Introspection needs an issuer whose tokens are reusable");
+    }
     record.workload(workload.issuer(), workload.subject());
     List<String> agents =
         policy.current().agentsOf(workload.issuer(), workload.subject(), workload.claims());
@@ -91,9 +100,8 @@ final class Introspection extends HttpServlet {
     try {
       AccessToken token = tokens.verify(compact);
       boolean stopped =
-          stops.stopped(
-                  token.agent(), token.destination(), token.issuer(), token.jti(), token.epoch())
-              != null;
+          !access.stillStands(
+              token.agent(), token.issuer(), token.jti(), token.epoch(), token.destination());
       if (stopped || !own.contains(token.destination())) {
         return Map.of("active", false);
       }
@@ -129,6 +137,9 @@ final class Introspection extends HttpServlet {
       said = unavailable;
     }
     OAuthError error = OAuthError.of(said.code(), said.detail(), null);
+    if (error.retryAfterSeconds() != null) {
+      response.setHeader("Retry-After", String.valueOf(error.retryAfterSeconds()));
+    }
     Map<String, Object> answer = new LinkedHashMap<>();
     answer.put("error", error.error());
     answer.put("error_description", error.description());

@@ -1,6 +1,7 @@
 package io.valetkey.broker.issuance;
 
 import io.valetkey.broker.access.Access;
+import io.valetkey.broker.access.RateLimits;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.identity.UsedOnce;
@@ -61,22 +62,23 @@ public class IssuanceConfiguration {
 
   @Bean
   ServletRegistrationBean<HttpServlet> revocation(
-      AccessTokens tokens, StopStore stops, AuditLog auditLog) {
-    return at(new Revocation(tokens, stops, auditLog), "revocation", OAuthPaths.REVOKE);
+      AccessTokens tokens, StopStore stops, StopView view, RateLimits limits, AuditLog auditLog) {
+    return at(
+        new Revocation(tokens, stops, view, limits, auditLog), "revocation", OAuthPaths.REVOKE);
   }
 
   @Bean
   ServletRegistrationBean<HttpServlet> introspection(
       IdentityVerifier identities,
       PolicyView policy,
-      StopView stops,
+      Access access,
       AccessTokens tokens,
       AuditLog auditLog,
       TokenSettings settings,
       ResourceServers servers) {
     var servlet =
         new Introspection(
-            identities, policy, stops, tokens, auditLog, settings, servers.destinationsByAgent());
+            identities, policy, access, tokens, auditLog, settings, servers.destinationsByAgent());
     return at(servlet, "introspection", OAuthPaths.INTROSPECT);
   }
 

@@ -1,6 +1,7 @@
 package io.valetkey.broker.issuance;
 
 import com.nimbusds.jose.jwk.JWK;
+import io.valetkey.broker.identity.TrustedIssuer;
 import io.valetkey.broker.token.DpopProofs;
 import io.valetkey.broker.token.SigningKeys;
 import io.valetkey.broker.token.TokenSettings;
@@ -71,7 +72,8 @@ final class OAuthDocuments extends HttpServlet {
         List.of("client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"));
     metadata.put("token_endpoint_auth_methods_supported", List.of("private_key_jwt", "none"));
     metadata.put(
-        "token_endpoint_auth_signing_alg_values_supported", List.of("ES256", "RS256", "EdDSA"));
+        "token_endpoint_auth_signing_alg_values_supported",
+        List.copyOf(new TreeSet<>(TrustedIssuer.ASYMMETRIC)));
     metadata.put("introspection_endpoint_auth_methods_supported", List.of("private_key_jwt"));
     metadata.put("revocation_endpoint_auth_methods_supported", List.of("none"));
     metadata.put(

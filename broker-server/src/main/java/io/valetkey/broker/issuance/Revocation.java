@@ -1,11 +1,14 @@
 package io.valetkey.broker.issuance;
 
+import io.valetkey.broker.access.RateLimits;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.AuditRecord.Outcome;
 import io.valetkey.broker.audit.OpenRecord;
+import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopTarget;
+import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.token.AccessToken;
 import io.valetkey.broker.token.AccessTokens;
 import jakarta.servlet.http.HttpServlet;
@@ -25,11 +28,16 @@ final class Revocation extends HttpServlet {
 
   private final transient AccessTokens tokens;
   private final transient StopStore stops;
+  private final transient StopView view;
+  private final transient RateLimits limits;
   private final transient AuditLog auditLog;
 
-  Revocation(AccessTokens tokens, StopStore stops, AuditLog auditLog) {
+  Revocation(
+      AccessTokens tokens, StopStore stops, StopView view, RateLimits limits, AuditLog auditLog) {
     this.tokens = tokens;
     this.stops = stops;
+    this.view = view;
+    this.limits = limits;
     this.auditLog = auditLog;
   }
 
@@ -69,6 +77,18 @@ final class Revocation extends HttpServlet {
     }
     record.agent(token.agent()).workload(token.issuer(), token.subject());
     record.destination(token.destination()).jti(token.jti());
+    boolean ended = view.stopped(token.agent(), token.issuer(), token.jti(), token.epoch()) != null;
+    if (ended || !limits.takeRevocation(token.agent())) {
+      auditLog.await(
+          record.refused(
+              ended ? ProblemCode.STOPPED : ProblemCode.RATE_LIMITED,
+              ended ? "The token is stopped already" : "The agent revokes too many tokens"));
+      if (!ended) {
+        throw new RefusedException(
+            ProblemCode.RATE_LIMITED, "The agent revokes too many tokens; let them end");
+      }
+      return;
+    }
     stops.order(
         new StopTarget(StopTarget.Kind.TOKEN, token.jti()),
         "Revoked by its holder",

@@ -31,6 +31,7 @@ public final class AddressRules {
   private static final List<Cidr> NEVER =
       ranges(
           "169.254.169.254/32",
+          "100.100.100.200/32",
           "169.254.170.2/32",
           "169.254.170.23/32",
           "fd00:ec2::254/128",

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
  * One or more workload identities that share grants.
  *
  * @param identities who this agent is; any of them will do
- * @param maxTokenTtl the longest life of its access tokens; 10 minutes if absent
+ * @param maxTokenTtl the longest life of its access tokens; no bound of its own if absent
  * @param enabled whether it gets and may use tokens; true if absent
  */
 public record AgentSpec(

@@ -64,6 +64,11 @@ public final class PolicyView implements ChangeFeed.Subscriber {
       everVerified = true;
       verifiedNanos = begun;
       listeners.forEach(Runnable::run);
+    } else if (latest < snapshot.version()) {
+      // The database went back, as after a restored backup: what it holds now is the policy.
+      snapshot = loadAll(connection);
+      verifiedNanos = begun;
+      listeners.forEach(Runnable::run);
     } else if (latest > snapshot.version()) {
       snapshot = loadChanges(connection, latest);
       verifiedNanos = begun;

@@ -160,7 +160,7 @@ public final class StopStore {
 
   /** The stop with this id, if there is one. */
   public Optional<StopOrder> find(UUID id) {
-    return inTransaction(connection -> find(connection, id));
+    return reading(connection -> find(connection, id));
   }
 
   private static Optional<StopOrder> find(Connection connection, UUID id) throws SQLException {
@@ -180,7 +180,7 @@ public final class StopStore {
    * @param limit at most so many
    */
   public List<StopOrder> list(long belowEpoch, int limit) {
-    return inTransaction(connection -> {
+    return reading(connection -> {
       List<StopOrder> stops = new ArrayList<>();
       try (PreparedStatement statement =
           connection.prepareStatement(
@@ -202,7 +202,7 @@ public final class StopStore {
    * staleness} refuses everything by itself, so it is not waited for.
    */
   public Progress progress(long epoch, Duration staleness) {
-    return inTransaction(connection -> {
+    return reading(connection -> {
       try (PreparedStatement statement =
           connection.prepareStatement(
               "SELECT count(*) FILTER (WHERE seen_epoch >= ?), count(*) FROM gateway_replica"
@@ -256,6 +256,15 @@ public final class StopStore {
 
   private interface Work<T> {
     T on(Connection connection) throws SQLException;
+  }
+
+  private <T> T reading(Work<T> work) {
+    try (Connection connection = connections.open()) {
+      return work.on(connection);
+    } catch (SQLException e) {
+      throw new RefusedException(
+          ProblemCode.TEMPORARILY_UNAVAILABLE, "The database did not answer: " + e.getSQLState());
+    }
   }
 
   private <T> T inTransaction(Work<T> work) {

@@ -37,6 +37,8 @@ public final class StopView implements ChangeFeed.Subscriber {
       ORDER BY epoch
       """;
 
+  private static final Duration REMEMBERED = Duration.ofHours(2);
+
   private final StopStore store;
   private final Duration staleness;
   private final Map<StopTarget, TargetState> targets = new ConcurrentHashMap<>();
@@ -46,14 +48,14 @@ public final class StopView implements ChangeFeed.Subscriber {
   private volatile boolean everVerified;
 
   /** What is known of one target: tokens of an epoch before the cut-off are dead for good. */
-  private record TargetState(long cutOff, List<UUID> inForce) {
+  private record TargetState(long cutOff, List<UUID> inForce, long seenNanos) {
 
-    static final TargetState NONE = new TargetState(0, List.of());
+    static final TargetState NONE = new TargetState(0, List.of(), 0);
 
     TargetState with(UUID id, long stopEpoch, boolean ended) {
       Stream<UUID> others = inForce.stream().filter(other -> !other.equals(id));
       List<UUID> now = (ended ? others : Stream.concat(others, Stream.of(id))).toList();
-      return new TargetState(Math.max(cutOff, stopEpoch), now);
+      return new TargetState(Math.max(cutOff, stopEpoch), now, System.nanoTime());
     }
   }
 
@@ -84,10 +86,10 @@ public final class StopView implements ChangeFeed.Subscriber {
   }
 
   /**
-   * Which target is stopped for something that is being issued or used, if any.
+   * Which target is stopped for something that is being issued or used, the destination apart, if
+   * any.
    *
    * @param agent the agent's name
-   * @param destination the destination's name
    * @param issuer the name of the issuer of its identity
    * @param jti the access token's id, or null where none exists yet
    * @param tokenEpoch the epoch in which the access token was issued; {@link Long#MAX_VALUE} if
@@ -95,20 +97,30 @@ public final class StopView implements ChangeFeed.Subscriber {
    * @throws RefusedException {@link ProblemCode#STOPS_STALE} if the view is older than its bound
    */
   public @Nullable StopTarget stopped(
-      String agent, String destination, String issuer, @Nullable String jti, long tokenEpoch) {
+      String agent, String issuer, @Nullable String jti, long tokenEpoch) {
     requireFresh();
     if (targets.isEmpty()) {
       return null;
     }
     StopTarget found = check(StopTarget.EVERYTHING, tokenEpoch);
     found = found != null ? found : check(StopTarget.Kind.AGENT, agent, tokenEpoch);
-    found = found != null ? found : check(StopTarget.Kind.DESTINATION, destination, tokenEpoch);
     found = found != null ? found : check(StopTarget.Kind.ISSUER, issuer, tokenEpoch);
     if (found == null && jti != null) {
       // A token that was stopped once stays stopped, whatever becomes of the order.
       found = check(StopTarget.Kind.TOKEN, jti, 0);
     }
     return found;
+  }
+
+  /**
+   * The destination as a target, if it is stopped.
+   *
+   * @param tokenEpoch as for {@link #stopped}
+   * @throws RefusedException {@link ProblemCode#STOPS_STALE} if the view is older than its bound
+   */
+  public @Nullable StopTarget stoppedDestination(String destination, long tokenEpoch) {
+    requireFresh();
+    return check(StopTarget.Kind.DESTINATION, destination, tokenEpoch);
   }
 
   private @Nullable StopTarget check(StopTarget.Kind kind, String value, long tokenEpoch) {
@@ -151,6 +163,7 @@ public final class StopView implements ChangeFeed.Subscriber {
     }
     if (current > epoch || !everVerified) {
       load(connection, epoch);
+      forgetEndedTokens();
       epoch = current;
       everVerified = true;
       verifiedNanos = begun;
@@ -190,6 +203,16 @@ public final class StopView implements ChangeFeed.Subscriber {
         }
       }
     }
+  }
+
+  /** A stopped token has ended by itself long before it is forgotten here. */
+  private void forgetEndedTokens() {
+    long now = System.nanoTime();
+    targets
+        .entrySet()
+        .removeIf(entry ->
+            entry.getKey().kind() == StopTarget.Kind.TOKEN
+                && now - entry.getValue().seenNanos() > REMEMBERED.toNanos());
   }
 
   private void apply(ResultSet rows) throws SQLException {

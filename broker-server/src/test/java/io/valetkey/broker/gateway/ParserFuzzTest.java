@@ -9,8 +9,8 @@ import io.valetkey.broker.problem.RefusedException;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Everything that parses what an agent sends: it accepts or refuses, and never does anything else. In
- * the ordinary build each target runs on its seeds; {@code JAZZER_FUZZ=1 mvn test
+ * Everything that parses what an agent sends: it accepts or refuses, and never does anything else.
+ * In the ordinary build each target runs on its seeds; {@code JAZZER_FUZZ=1 mvn test
  * -Dtest=ParserFuzzTest#path} searches for new inputs until it is ended.
  */
 class ParserFuzzTest {

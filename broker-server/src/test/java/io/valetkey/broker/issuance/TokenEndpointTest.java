@@ -352,7 +352,58 @@ class TokenEndpointTest {
       Thread.sleep(10);
     }
     String jti = SignedJWT.parse(token).getJWTClaimsSet().getJWTID();
-    assertThat(view.stopped("bot", "openai", "ci", jti, Long.MAX_VALUE)).isNotNull();
+    assertThat(view.stopped("bot", "ci", jti, Long.MAX_VALUE)).isNotNull();
+  }
+
+  @Test
+  void revokingAgainAndAgain_ordersOneStop() throws Exception {
+    String token = post(form(w2(identity()))).body().path("access_token").asString();
+    StopView view = broker.bean(StopView.class);
+    for (int i = 0; i < 3; i++) {
+      client.send(
+          HttpRequest.newBuilder(broker.api("/oauth2/revoke"))
+              .header("Content-Type", "application/x-www-form-urlencoded")
+              .POST(BodyPublishers.ofString("token=" + token))
+              .build(),
+          BodyHandlers.ofString());
+      Thread.sleep(700);
+    }
+    String jti = SignedJWT.parse(token).getJWTClaimsSet().getJWTID();
+    assertThat(view.stopped("bot", "ci", jti, Long.MAX_VALUE)).isNotNull();
+    try (var connection = broker.database();
+        var statement = connection.prepareStatement("SELECT count(*) FROM stop WHERE target = ?")) {
+      statement.setString(1, jti);
+      try (var rows = statement.executeQuery()) {
+        rows.next();
+        assertThat(rows.getInt(1)).isEqualTo(1);
+      }
+    }
+  }
+
+  @Test
+  void stoppedDestination_tellsAStrangerNothing() throws Exception {
+    var record =
+        broker
+            .bean(io.valetkey.broker.audit.AuditLog.class)
+            .open("stop.create")
+            .completed(io.valetkey.broker.audit.AuditRecord.Outcome.GRANTED, null);
+    var store = broker.bean(io.valetkey.broker.stop.StopStore.class);
+    var stop =
+        store.order(
+            new io.valetkey.broker.stop.StopTarget(
+                io.valetkey.broker.stop.StopTarget.Kind.DESTINATION, "other"),
+            "a test",
+            null,
+            "test",
+            record);
+    StopView view = broker.bean(StopView.class);
+    for (int i = 0; i < 200 && view.epoch() < stop.epoch(); i++) {
+      Thread.sleep(10);
+    }
+    assertThat(view.stoppedDestination("other", Long.MAX_VALUE)).isNotNull();
+
+    assertThat(withoutId(post(form(with(w2(identity()), "audience", "other")))))
+        .isEqualTo(withoutId(post(form(with(w2(identity()), "audience", "nowhere")))));
   }
 
   private static Map<String, String> recordOf(String value, String column) throws Exception {

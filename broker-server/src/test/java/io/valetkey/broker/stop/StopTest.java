@@ -62,8 +62,8 @@ class StopTest {
     StopOrder stop = order(agent("stopped-1"), null);
     awaitEpoch(view, stop.epoch());
 
-    assertThat(view.stopped("stopped-1", "d", "i", null, Long.MAX_VALUE)).isEqualTo(stop.target());
-    assertThat(view.stopped("other", "d", "i", null, Long.MAX_VALUE)).isNull();
+    assertThat(view.stopped("stopped-1", "i", null, Long.MAX_VALUE)).isEqualTo(stop.target());
+    assertThat(view.stopped("other", "i", null, Long.MAX_VALUE)).isNull();
   }
 
   @Test
@@ -75,9 +75,9 @@ class StopTest {
     awaitEpoch(view, stop.epoch() + 1);
 
     assertThat(lifted.state()).isEqualTo("lifted");
-    assertThat(view.stopped("lifted-1", "d", "i", null, Long.MAX_VALUE)).isNull();
-    assertThat(view.stopped("lifted-1", "d", "i", "jti", before)).isNotNull();
-    assertThat(view.stopped("lifted-1", "d", "i", "jti", stop.epoch() + 1)).isNull();
+    assertThat(view.stopped("lifted-1", "i", null, Long.MAX_VALUE)).isNull();
+    assertThat(view.stopped("lifted-1", "i", "jti", before)).isNotNull();
+    assertThat(view.stopped("lifted-1", "i", "jti", stop.epoch() + 1)).isNull();
     assertThatThrownBy(() -> store.lift(stop.id(), "again", "test", record))
         .isInstanceOfSatisfying(
             RefusedException.class, e -> assertThat(e.code()).isEqualTo(ProblemCode.CONFLICT));
@@ -87,12 +87,12 @@ class StopTest {
   void stopWithAnEnd_endsByItself() throws Exception {
     StopOrder stop = order(agent("expiring-1"), Instant.now().plusMillis(300));
     awaitEpoch(view, stop.epoch());
-    assertThat(view.stopped("expiring-1", "d", "i", null, Long.MAX_VALUE)).isNotNull();
+    assertThat(view.stopped("expiring-1", "i", null, Long.MAX_VALUE)).isNotNull();
 
     awaitEpoch(view, stop.epoch() + 1);
 
     assertThat(store.find(stop.id()).orElseThrow().state()).isEqualTo("expired");
-    assertThat(view.stopped("expiring-1", "d", "i", null, Long.MAX_VALUE)).isNull();
+    assertThat(view.stopped("expiring-1", "i", null, Long.MAX_VALUE)).isNull();
   }
 
   @Test
