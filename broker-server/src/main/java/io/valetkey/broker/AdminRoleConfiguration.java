@@ -4,6 +4,8 @@ import io.valetkey.broker.admin.AdminConfiguration;
 import io.valetkey.broker.admin.AdminSettings;
 import io.valetkey.broker.admin.AuditedChanges;
 import io.valetkey.broker.admin.BootstrapToken;
+import io.valetkey.broker.net.AddressRules;
+import io.valetkey.broker.net.AddressRules.Verdict;
 import io.valetkey.broker.policy.ChangeLog;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.ResourceJson;
@@ -12,6 +14,7 @@ import io.valetkey.broker.secret.SecretValue;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.Objects;
+import java.util.Set;
 import java.util.stream.Stream;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
@@ -114,11 +117,18 @@ class AdminRoleConfiguration {
         dataSource,
         bounded,
         new ResourceJson(),
-        new ResourceValidator(
-            address ->
-                settings.gateway().privateOrigins().stream()
-                    .anyMatch(range -> range.contains(address)),
-            path -> path.startsWith("/var/run/secrets") || path.startsWith("/run/secrets")),
+        validator(settings),
         new ChangeLog(dataSource, new AuditedChanges(clock)));
+  }
+
+  /** Addresses that only the moment of connecting can judge, such as our own, are judged there. */
+  private static ResourceValidator validator(BrokerSettings settings) {
+    AddressRules destinations =
+        AddressRules.forDestinations(settings.gateway().privateOrigins(), Set.of());
+    AddressRules issuers = AddressRules.forIssuers(Set.of());
+    return new ResourceValidator(
+        address -> destinations.check(address, 0) == Verdict.ALLOWED,
+        address -> issuers.check(address, 0) == Verdict.ALLOWED,
+        file -> file.startsWith("/var/run/secrets") || file.startsWith("/run/secrets"));
   }
 }

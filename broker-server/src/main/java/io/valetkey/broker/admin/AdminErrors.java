@@ -1,5 +1,6 @@
 package io.valetkey.broker.admin;
 
+import io.swagger.v3.oas.annotations.Hidden;
 import io.valetkey.broker.audit.DecisionId;
 import io.valetkey.broker.policy.InvalidResourceException;
 import io.valetkey.broker.problem.ProblemCode;
@@ -31,7 +32,7 @@ import org.springframework.web.bind.annotation.RestControllerAdvice;
  */
 @RestControllerAdvice
 @RestController
-@io.swagger.v3.oas.annotations.Hidden
+@Hidden
 class AdminErrors implements ErrorController {
 
   private static final Logger log = LoggerFactory.getLogger(AdminErrors.class);

@@ -1,5 +1,6 @@
 package io.valetkey.broker.admin;
 
+import io.swagger.v3.oas.annotations.Hidden;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import jakarta.servlet.http.HttpServletRequest;
@@ -15,7 +16,7 @@ import org.springframework.web.bind.annotation.RestController;
 
 /** Shows what happened. */
 @RestController
-@io.swagger.v3.oas.annotations.Hidden
+@Hidden
 class AuditController {
 
   private static final Set<String> OUTCOMES = Set.of("granted", "refused", "failed");

@@ -1,5 +1,6 @@
 package io.valetkey.broker.admin;
 
+import io.swagger.v3.oas.annotations.Hidden;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.util.Arrays;
@@ -10,7 +11,7 @@ import org.springframework.web.bind.annotation.RestController;
 
 /** What the {@code type} of a problem leads to (RFC 9457 section 3.1.1). */
 @RestController
-@io.swagger.v3.oas.annotations.Hidden
+@Hidden
 class ProblemCatalogue {
 
   @GetMapping("/problems/{code}")

@@ -1,5 +1,6 @@
 package io.valetkey.broker.admin;
 
+import io.swagger.v3.oas.annotations.Hidden;
 import io.valetkey.broker.policy.Agent;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.Grant;
@@ -24,7 +25,7 @@ import tools.jackson.databind.node.ObjectNode;
 
 /** Answers "what can this agent reach?" and "why?" from the policy that decides right now. */
 @RestController
-@io.swagger.v3.oas.annotations.Hidden
+@Hidden
 class ReachController {
 
   private final PolicyView policy;

@@ -1,5 +1,6 @@
 package io.valetkey.broker.admin;
 
+import io.swagger.v3.oas.annotations.Hidden;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.ResourceId;
 import io.valetkey.broker.policy.ResourceKind;
@@ -24,10 +25,11 @@ import org.springframework.web.bind.annotation.PatchMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.PutMapping;
 import org.springframework.web.bind.annotation.RestController;
+import tools.jackson.databind.node.ObjectNode;
 
 /** Reads and writes the resources of the policy, all kinds alike. */
 @RestController
-@io.swagger.v3.oas.annotations.Hidden
+@Hidden
 class ResourceController {
 
   private static final String ALL = AdminRoutes.BASE + "/{kind:issuers|agents|destinations|grants}";
@@ -115,7 +117,7 @@ class ResourceController {
     };
   }
 
-  private tools.jackson.databind.node.ObjectNode body(HttpServletRequest http) throws IOException {
+  private ObjectNode body(HttpServletRequest http) throws IOException {
     return new AdminRequest(http).body(json);
   }
 

@@ -1,5 +1,6 @@
 package io.valetkey.broker.admin;
 
+import io.swagger.v3.oas.annotations.Hidden;
 import io.valetkey.broker.audit.AuditRecord;
 import io.valetkey.broker.audit.AuditRecord.Outcome;
 import io.valetkey.broker.audit.DecisionId;
@@ -37,7 +38,7 @@ import tools.jackson.databind.node.ObjectNode;
  * Orders and lifts stops. It needs the database and nothing else, and no state to be read first.
  */
 @RestController
-@io.swagger.v3.oas.annotations.Hidden
+@Hidden
 class StopController {
 
   private static final String ALL = AdminRoutes.BASE + "/stops";

@@ -43,14 +43,14 @@ final class DestinationRules {
   private static final String PLACEHOLDER = "{credential}";
   private static final long MOST_BODY = 1L << 30;
 
-  private final Predicate<InetAddress> privateAllowed;
+  private final Predicate<InetAddress> allowed;
 
-  DestinationRules(Predicate<InetAddress> privateAllowed) {
-    this.privateAllowed = privateAllowed;
+  DestinationRules(Predicate<InetAddress> allowed) {
+    this.allowed = allowed;
   }
 
   void check(DestinationSpec spec, Errors errors) {
-    String originError = WebAddress.originError(spec.origin(), privateAllowed);
+    String originError = WebAddress.originError(spec.origin(), allowed);
     if (originError != null) {
       errors.invalid("/origin", originError);
     }

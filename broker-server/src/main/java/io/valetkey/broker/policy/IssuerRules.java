@@ -4,6 +4,7 @@ import io.valetkey.broker.policy.IssuerSpec.IssuerType;
 import io.valetkey.broker.policy.IssuerSpec.Keys;
 import io.valetkey.broker.policy.IssuerSpec.TokenReview;
 import java.io.ByteArrayInputStream;
+import java.net.InetAddress;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
@@ -28,9 +29,11 @@ final class IssuerRules {
   private static final Duration LEAST_AGE = Duration.ofSeconds(1);
   private static final Duration GREATEST_AGE = Duration.ofHours(24);
 
+  private final Predicate<InetAddress> allowed;
   private final Predicate<Path> readableTokenFile;
 
-  IssuerRules(Predicate<Path> readableTokenFile) {
+  IssuerRules(Predicate<InetAddress> allowed, Predicate<Path> readableTokenFile) {
+    this.allowed = allowed;
     this.readableTokenFile = readableTokenFile;
   }
 
@@ -53,7 +56,7 @@ final class IssuerRules {
     }
   }
 
-  private static void checkName(IssuerSpec spec, Errors errors) {
+  private void checkName(IssuerSpec spec, Errors errors) {
     if (spec.type() == IssuerType.SPIFFE) {
       if (spec.issuer() != null) {
         errors.invalid("/issuer", "is not for SPIFFE: its issuers have a trustDomain");
@@ -123,8 +126,8 @@ final class IssuerRules {
     }
   }
 
-  private static void checkUrl(String pointer, @Nullable String url, Errors errors) {
-    String error = url == null ? null : WebAddress.urlError(url);
+  private void checkUrl(String pointer, @Nullable String url, Errors errors) {
+    String error = url == null ? null : WebAddress.urlError(url, allowed);
     if (error != null) {
       errors.invalid(pointer, error);
     }

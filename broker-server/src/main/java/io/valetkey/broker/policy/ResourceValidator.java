@@ -35,13 +35,16 @@ public final class ResourceValidator {
   /**
    * Makes a validator.
    *
-   * @param privateOrigins which loopback and private addresses destinations may name
+   * @param destinationAddresses which addresses destinations may name
+   * @param issuerAddresses which addresses the keys and reviews of issuers may name
    * @param bearerTokenFiles which files issuers may name; absolute and without dot segments
    */
   public ResourceValidator(
-      Predicate<InetAddress> privateOrigins, Predicate<Path> bearerTokenFiles) {
-    this.issuerRules = new IssuerRules(bearerTokenFiles);
-    this.destinationRules = new DestinationRules(privateOrigins);
+      Predicate<InetAddress> destinationAddresses,
+      Predicate<InetAddress> issuerAddresses,
+      Predicate<Path> bearerTokenFiles) {
+    this.issuerRules = new IssuerRules(issuerAddresses, bearerTokenFiles);
+    this.destinationRules = new DestinationRules(destinationAddresses);
   }
 
   /** Everything that is wrong with a resource, in the order of its fields; empty if nothing is. */

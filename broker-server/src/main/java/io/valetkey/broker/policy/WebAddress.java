@@ -19,8 +19,6 @@ final class WebAddress {
   private static final Pattern IPV4 =
       Pattern.compile("((25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)(\\.(?!$)|$)){4}");
   private static final Pattern NUMBER = Pattern.compile("[0-9]+|0x[0-9a-f]*");
-  private static final Set<String> METADATA =
-      Set.of("169.254.169.254", "fd00:ec2:0:0:0:0:0:254", "100.100.100.200", "168.63.129.16");
   private static final Set<String> METADATA_NAMES =
       Set.of("metadata", "metadata.google.internal", "instance-data");
 
@@ -29,10 +27,10 @@ final class WebAddress {
   /**
    * Checks the origin of a destination: {@code https://host} or {@code https://host:port}.
    *
-   * @param privateAllowed which addresses are allowed although private
+   * @param allowed which addresses destinations may have
    * @return what is wrong, null if nothing
    */
-  static @Nullable String originError(String origin, Predicate<InetAddress> privateAllowed) {
+  static @Nullable String originError(String origin, Predicate<InetAddress> allowed) {
     URI uri = parse(origin);
     if (uri == null || !"https".equals(uri.getScheme())) {
       return "must be an https origin such as https://api.example.com";
@@ -40,28 +38,16 @@ final class WebAddress {
     if (!origin.equals("https://" + uri.getRawAuthority()) || uri.getRawUserInfo() != null) {
       return "must be scheme, host and port only, without a final slash";
     }
-    String error = authorityError(uri);
-    if (error != null) {
-      return error;
-    }
-    String host = uri.getHost();
-    InetAddress address = literal(host);
-    if (address == null) {
-      return isLoopbackName(host) && !privateAllowed.test(InetAddress.getLoopbackAddress())
-          ? "is a loopback address, which private-origins does not allow"
-          : null;
-    }
-    return isPrivate(address) && !privateAllowed.test(address)
-        ? "is a private, loopback or link-local address, which private-origins does not allow"
-        : null;
+    return authorityError(uri, allowed);
   }
 
   /**
    * Checks a URL that the server itself calls or compares: https, or http on a loopback address.
    *
+   * @param allowed which addresses such a place may have
    * @return what is wrong, null if nothing
    */
-  static @Nullable String urlError(String url) {
+  static @Nullable String urlError(String url, Predicate<InetAddress> allowed) {
     URI uri = parse(url);
     if (uri == null || uri.getHost() == null || url.length() > 2048) {
       return "must be an https URL";
@@ -69,7 +55,7 @@ final class WebAddress {
     if (uri.getRawUserInfo() != null || uri.getRawFragment() != null) {
       return "must have no user information and no fragment";
     }
-    String error = authorityError(uri);
+    String error = authorityError(uri, allowed);
     if (error != null) {
       return error;
     }
@@ -92,8 +78,8 @@ final class WebAddress {
     }
   }
 
-  /** Checks host and port, and that no link-local or metadata address is named. */
-  private static @Nullable String authorityError(URI uri) {
+  /** Checks host and port, and that no address is named that is not allowed. */
+  private static @Nullable String authorityError(URI uri, Predicate<InetAddress> allowed) {
     String host = uri.getHost();
     if (host == null || !host.equals(host.toLowerCase(Locale.ROOT))) {
       return "must have a host name in lower case; international names in their xn-- form";
@@ -106,8 +92,9 @@ final class WebAddress {
     if (address == null && !isHostName(host)) {
       return "must have a host name, or an IP address in its usual form";
     }
-    if (METADATA_NAMES.contains(host) || (address != null && isNeverAllowed(address))) {
-      return "is a link-local, metadata or other address that is never allowed";
+    InetAddress named = isLoopbackName(host) ? InetAddress.getLoopbackAddress() : address;
+    if (METADATA_NAMES.contains(host) || (named != null && !allowed.test(named))) {
+      return "is an address that is not allowed here: private, loopback, link-local or metadata";
     }
     return null;
   }
@@ -136,33 +123,5 @@ final class WebAddress {
 
   private static boolean isLoopbackName(String host) {
     return host.equals("localhost") || host.endsWith(".localhost");
-  }
-
-  private static boolean isNeverAllowed(InetAddress address) {
-    return address.isLinkLocalAddress()
-        || address.isAnyLocalAddress()
-        || address.isMulticastAddress()
-        || METADATA.contains(address.getHostAddress());
-  }
-
-  /** Everything that is not the public internet, as far as one address can show it. */
-  private static boolean isPrivate(InetAddress address) {
-    byte[] bytes = address.getAddress();
-    int first = bytes[0] & 0xff;
-    int second = bytes[1] & 0xff;
-    if (address.isLoopbackAddress() || address.isSiteLocalAddress()) {
-      return true;
-    }
-    if (bytes.length == 4) {
-      return first == 0
-          || first >= 240
-          || (first == 100 && second >= 64 && second < 128)
-          || (first == 198 && (second == 18 || second == 19))
-          || (first == 192 && second == 0 && bytes[2] == 0);
-    }
-    // Unique local, and everything outside 2000::/3: NAT64, translated and reserved addresses.
-    boolean sixToFour = first == 0x20 && second == 0x02;
-    boolean teredo = first == 0x20 && second == 0x01 && bytes[2] == 0 && bytes[3] == 0;
-    return (first & 0xe0) != 0x20 || sixToFour || teredo;
   }
 }

@@ -62,7 +62,8 @@ public final class PolicyDatabase {
         dataSource,
         new TransactionTemplate(new DataSourceTransactionManager(dataSource)),
         new ResourceJson(),
-        new ResourceValidator(address -> false, path -> path.startsWith("/var/run/secrets")),
+        new ResourceValidator(
+            address -> false, address -> true, path -> path.startsWith("/var/run/secrets")),
         new ChangeLog(dataSource, recorder));
   }
 }

@@ -7,8 +7,10 @@ import com.nimbusds.jose.jwk.OctetSequenceKey;
 import com.nimbusds.jose.jwk.gen.ECKeyGenerator;
 import com.nimbusds.jose.jwk.gen.OctetSequenceKeyGenerator;
 import com.nimbusds.jose.jwk.gen.RSAKeyGenerator;
-import java.net.InetAddress;
+import io.valetkey.broker.net.AddressRules;
+import io.valetkey.broker.net.Cidr;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -18,7 +20,12 @@ class ResourceValidatorTest {
 
   private final ResourceValidator validator =
       new ResourceValidator(
-          address -> address.equals(InetAddress.ofLiteral("10.1.2.3")),
+          address ->
+              AddressRules.forDestinations(List.of(Cidr.parse("10.1.2.3/32")), Set.of())
+                      .check(address, 0)
+                  == AddressRules.Verdict.ALLOWED,
+          address ->
+              AddressRules.forIssuers(Set.of()).check(address, 0) == AddressRules.Verdict.ALLOWED,
           path -> path.startsWith("/var/run/secrets"));
 
   @ParameterizedTest
