@@ -5,9 +5,12 @@ import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.identity.VerifiedWorkload;
+import io.valetkey.broker.policy.Agent;
+import io.valetkey.broker.policy.PolicySnapshot;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.token.AccessToken;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.TokenSettings;
@@ -18,6 +21,7 @@ import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * {@code POST /oauth2/introspect} (RFC 7662), for resource servers that the operator registered by
@@ -30,6 +34,7 @@ final class Introspection extends HttpServlet {
 
   private final transient IdentityVerifier identities;
   private final transient PolicyView policy;
+  private final transient StopView stops;
   private final transient Access access;
   private final transient AccessTokens tokens;
   private final transient AuditLog auditLog;
@@ -39,6 +44,7 @@ final class Introspection extends HttpServlet {
   Introspection(
       IdentityVerifier identities,
       PolicyView policy,
+      StopView stops,
       Access access,
       AccessTokens tokens,
       AuditLog auditLog,
@@ -46,6 +52,7 @@ final class Introspection extends HttpServlet {
       Map<String, List<String>> destinationsByAgent) {
     this.identities = identities;
     this.policy = policy;
+    this.stops = stops;
     this.access = access;
     this.tokens = tokens;
     this.auditLog = auditLog;
@@ -65,10 +72,8 @@ final class Introspection extends HttpServlet {
       FormBody form = FormBody.read(request);
       List<String> own = destinationsOf(form, record);
       Map<String, Object> answer = describe(form.require("token"), own);
-      auditLog.await(
-          record
-              .detail("active", String.valueOf(answer.get("active")))
-              .granted(OpenRecord.ANY_EPOCH));
+      record.detail("active", String.valueOf(answer.get("active")));
+      auditLog.await(record.granted(OpenRecord.ANY_EPOCH));
       JsonAnswer.send(response, 200, answer);
     } catch (RefusedException e) {
       refuse(record, response, e);
@@ -86,23 +91,43 @@ final class Introspection extends HttpServlet {
           ProblemCode.INVALID_CLIENT, "Introspection needs an issuer whose tokens are reusable");
     }
     record.workload(workload.issuer(), workload.subject());
+    PolicySnapshot snapshot = policy.current();
     List<String> agents =
-        policy.current().agentsOf(workload.issuer(), workload.subject(), workload.claims());
-    List<String> own = agents.size() == 1 ? destinationsByAgent.get(agents.getFirst()) : null;
+        snapshot.agentsOf(workload.issuer(), workload.subject(), workload.claims());
+    Agent server = agents.size() == 1 ? snapshot.agent(agents.getFirst()) : null;
+    List<String> own = server == null ? null : destinationsByAgent.get(server.name());
     if (own == null) {
       throw new RefusedException(
           ProblemCode.INVALID_CLIENT, "The workload is not a registered resource server");
     }
+    requireInForce(Objects.requireNonNull(server), workload);
     return own;
+  }
+
+  private void requireInForce(Agent server, VerifiedWorkload workload) {
+    if (!server.enabled()) {
+      throw new RefusedException(ProblemCode.AGENT_DISABLED, "The resource server is disabled");
+    }
+    if (stops.stopped(server.name(), workload.issuer(), null, Long.MAX_VALUE) != null) {
+      throw new RefusedException(ProblemCode.STOPPED, "The resource server is stopped");
+    }
+  }
+
+  /**
+   * Active is what the gateway would take: a disabled agent's token is as dead as a stopped one.
+   */
+  private boolean stands(AccessToken token) {
+    // Views that are too old say so here, instead of leaving it open.
+    stops.epoch();
+    policy.current();
+    return access.stillStands(
+        token.agent(), token.issuer(), token.jti(), token.epoch(), token.destination());
   }
 
   private Map<String, Object> describe(String compact, List<String> own) {
     try {
       AccessToken token = tokens.verify(compact);
-      boolean stopped =
-          !access.stillStands(
-              token.agent(), token.issuer(), token.jti(), token.epoch(), token.destination());
-      if (stopped || !own.contains(token.destination())) {
+      if (!own.contains(token.destination()) || !stands(token)) {
         return Map.of("active", false);
       }
       Map<String, Object> answer = new LinkedHashMap<>();

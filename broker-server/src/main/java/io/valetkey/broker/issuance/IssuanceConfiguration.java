@@ -71,6 +71,7 @@ public class IssuanceConfiguration {
   ServletRegistrationBean<HttpServlet> introspection(
       IdentityVerifier identities,
       PolicyView policy,
+      StopView stops,
       Access access,
       AccessTokens tokens,
       AuditLog auditLog,
@@ -78,7 +79,14 @@ public class IssuanceConfiguration {
       ResourceServers servers) {
     var servlet =
         new Introspection(
-            identities, policy, access, tokens, auditLog, settings, servers.destinationsByAgent());
+            identities,
+            policy,
+            stops,
+            access,
+            tokens,
+            auditLog,
+            settings,
+            servers.destinationsByAgent());
     return at(servlet, "introspection", OAuthPaths.INTROSPECT);
   }
 
