@@ -46,13 +46,7 @@ final class Revocation extends HttpServlet {
       throws IOException {
     OpenRecord record = auditLog.open("token.revoke");
     try {
-      if (!"POST".equals(request.getMethod())) {
-        response.setHeader("Allow", "POST");
-        JsonAnswer.send(response, 405, Map.of("error", "invalid_request"));
-        return;
-      }
-      String token = FormBody.read(request).require("token");
-      revoke(token, record);
+      revoke(token(request, response, record), record);
       JsonAnswer.send(response, 200, Map.of());
     } catch (RefusedException e) {
       OAuthError error = OAuthError.of(e.code(), e.detail(), null);
@@ -64,6 +58,21 @@ final class Revocation extends HttpServlet {
       answer.put("error_description", error.description());
       answer.put("decision_id", record.decisionId().toString());
       JsonAnswer.send(response, error.status(), answer);
+    }
+  }
+
+  /** What is no revocation at all leaves its record too. */
+  private String token(HttpServletRequest request, HttpServletResponse response, OpenRecord record)
+      throws IOException {
+    try {
+      if (!"POST".equals(request.getMethod())) {
+        response.setHeader("Allow", "POST");
+        throw new RefusedException(ProblemCode.METHOD_NOT_ALLOWED, "Only POST is supported");
+      }
+      return FormBody.read(request).require("token");
+    } catch (RefusedException e) {
+      auditLog.await(record.refused(e.code(), e.detail()));
+      throw e;
     }
   }
 
