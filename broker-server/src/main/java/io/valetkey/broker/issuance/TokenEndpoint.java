@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -29,6 +30,7 @@ import org.slf4j.LoggerFactory;
 final class TokenEndpoint extends HttpServlet {
 
   private static final long serialVersionUID = 1L;
+  private static final Pattern NAME = Pattern.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?");
   private static final Logger log = LoggerFactory.getLogger(TokenEndpoint.class);
 
   private final transient IssueToken issueToken;
@@ -54,7 +56,7 @@ final class TokenEndpoint extends HttpServlet {
       FormBody form = FormBody.read(request);
       way = wayOf(form);
       TokenRequest tokenRequest = TokenRequest.of(form, settings);
-      record.destination(tokenRequest.destination());
+      record.destination(nameOrNull(tokenRequest.destination()));
       record.detail("way", tokenRequest.way().name().toLowerCase(Locale.ROOT));
       IssuedToken token = issueToken.issue(tokenRequest, keyThumbprint(request), record);
       JsonAnswer.send(response, 200, answer(tokenRequest, token));
@@ -64,6 +66,11 @@ final class TokenEndpoint extends HttpServlet {
       log.error("Decision {} failed", record.decisionId(), e);
       refuse(record, response, new RefusedException(ProblemCode.INTERNAL, "Unexpected"), way);
     }
+  }
+
+  /** What cannot be a name is not written down: it may be a secret in the wrong place. */
+  private static @Nullable String nameOrNull(@Nullable String destination) {
+    return destination != null && NAME.matcher(destination).matches() ? destination : null;
   }
 
   private static void requirePost(HttpServletRequest request, HttpServletResponse response) {
