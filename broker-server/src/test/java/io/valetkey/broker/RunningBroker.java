@@ -6,6 +6,7 @@ import java.io.UncheckedIOException;
 import java.net.ServerSocket;
 import java.net.URI;
 import java.sql.Connection;
+import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -22,6 +23,7 @@ public final class RunningBroker implements AutoCloseable {
 
   private final ConfigurableApplicationContext context;
   private final String database;
+  private final String databaseUrl;
   private final int apiPort;
   private final int gatewayPort;
   private final int managementPort;
@@ -61,6 +63,7 @@ public final class RunningBroker implements AutoCloseable {
     properties.put("valetkey.gateway.address", "127.0.0.1");
     properties.put("valetkey.admin.bootstrap-token", BOOTSTRAP_TOKEN);
     properties.putAll(settings);
+    this.databaseUrl = String.valueOf(properties.get("spring.datasource.url"));
     String[] arguments =
         properties.entrySet().stream()
             .map(e -> "--" + e.getKey() + "=" + e.getValue())
@@ -95,7 +98,7 @@ public final class RunningBroker implements AutoCloseable {
 
   /** A connection as the owner of the database. */
   public Connection database() throws SQLException {
-    return Server.POSTGRES.getDatabase("postgres", database).getConnection();
+    return DriverManager.getConnection(databaseUrl, "postgres", "postgres");
   }
 
   public String databaseName() {
