@@ -121,7 +121,7 @@ final class BoundedHttp {
 
   private static byte[] answer(
       HttpURLConnection connection, Tls tls, byte @Nullable [] json, long end) throws IOException {
-    connection.setRequestProperty("Accept", "application/json");
+    connection.setRequestProperty("Accept", "application/json, application/jwk-set+json");
     if (tls.bearerTokenFile() != null) {
       connection.setRequestProperty("Authorization", "Bearer " + bearer(tls.bearerTokenFile()));
     }
