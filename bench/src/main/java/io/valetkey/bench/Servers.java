@@ -1,0 +1,110 @@
+package io.valetkey.bench;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+
+/** Starts the servers that are compared, each in a process of its own with the same heap. */
+final class Servers {
+
+  /** Found from the root of the sources and from the module, whichever is the working directory. */
+  private static final List<Path> BROKER =
+      List.of(
+          Path.of("broker-server/target/broker-server.jar"),
+          Path.of("../broker-server/target/broker-server.jar"));
+
+  /** What the peer would not have on its class path, and what would only slow it down. */
+  private static final Pattern NOT_THE_PEERS =
+      Pattern.compile(
+          ".*(/broker(-client)?\\.jar|/broker-(server|client)/|actuator|flyway|micrometer-registry"
+              + "|spring-boot-health|micrometer-metrics|springdoc|swagger|spring-vault|jmh|webjars"
+              + "|spring-boot-micrometer).*");
+
+  private static final Duration START = Duration.ofSeconds(90);
+  private static final List<String> JVM =
+      List.of("-Xmx512m", "-Xms512m", "--enable-native-access=ALL-UNNAMED");
+
+  private Servers() {}
+
+  /** Whether the runnable jar has been built. */
+  static boolean brokerIsBuilt() {
+    return BROKER.stream().anyMatch(Files::exists);
+  }
+
+  /**
+   * Starts the broker on a migrated database.
+   *
+   * @param settings further settings, by name
+   */
+  static ServerProcess broker(
+      Path folder,
+      BenchPostgres postgres,
+      String database,
+      int port,
+      int gatewayPort,
+      Map<String, String> settings)
+      throws IOException {
+    Path jar = BROKER.stream().filter(Files::exists).findFirst().orElseThrow();
+    List<String> command = new ArrayList<>(List.of(ServerProcess.java()));
+    command.addAll(JVM);
+    String profiled = System.getProperty("bench.broker.jvm", "");
+    command.addAll(Arrays.stream(profiled.split(" ")).filter(s -> !s.isEmpty()).toList());
+    command.addAll(List.of("-jar", jar.toString()));
+    command.addAll(database(postgres, database));
+    command.addAll(
+        List.of(
+            "--server.port=" + port,
+            "--server.address=127.0.0.1",
+            "--management.server.port=" + ServerProcess.freePort(),
+            "--management.server.address=127.0.0.1",
+            "--valetkey.public-url=http://127.0.0.1:" + port,
+            "--valetkey.gateway.public-url=http://127.0.0.1:" + gatewayPort,
+            "--valetkey.gateway.port=" + gatewayPort,
+            "--valetkey.gateway.address=127.0.0.1",
+            "--valetkey.issuance.tokens-per-minute=10000000"));
+    settings.forEach((name, value) -> command.add("--" + name + "=" + value));
+    return ServerProcess.start("broker", folder, port, START, command);
+  }
+
+  /** Starts the Spring Authorization Server on an empty database. */
+  static ServerProcess peer(
+      Path folder, BenchPostgres postgres, String database, int port, int clients, String jwksUrl)
+      throws IOException {
+    List<String> command = new ArrayList<>(List.of(ServerProcess.java()));
+    command.addAll(JVM);
+    command.addAll(List.of("-cp", peerClassPath(), "io.valetkey.bench.peer.AuthorizationServer"));
+    command.addAll(database(postgres, database));
+    command.addAll(
+        List.of(
+            "--spring.config.name=peer",
+            "--spring.main.banner-mode=off",
+            "--spring.threads.virtual.enabled=true",
+            "--server.port=" + port,
+            "--server.address=127.0.0.1",
+            "--peer.issuer=http://127.0.0.1:" + port,
+            "--peer.clients=" + clients,
+            "--peer.jwks-url=" + jwksUrl));
+    return ServerProcess.start("peer", folder, port, START, command);
+  }
+
+  private static List<String> database(BenchPostgres postgres, String database) {
+    return List.of(
+        "--spring.datasource.url=" + postgres.url(database),
+        "--spring.datasource.username=postgres",
+        "--spring.datasource.password=postgres");
+  }
+
+  private static String peerClassPath() {
+    return Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
+        .filter(entry -> !NOT_THE_PEERS.matcher(entry).matches())
+        .collect(Collectors.joining(File.pathSeparator));
+  }
+}
