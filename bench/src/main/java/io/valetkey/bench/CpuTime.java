@@ -23,7 +23,7 @@ final class CpuTime {
   }
 
   /** The time of these processes and all their descendants. */
-  static CpuTime of(long... roots) {
+  static CpuTime of(List<Long> roots) {
     Map<Long, List<Long>> children = childrenByParent();
     Map<String, Long> nanos = new HashMap<>();
     for (long root : roots) {

@@ -12,7 +12,7 @@ import org.HdrHistogram.Histogram;
 final class Side {
 
   private final String name;
-  private final long[] serverPids;
+  private final List<Long> pids;
   private final Callable<Result> load;
   private final List<Round> rounds = new ArrayList<>();
 
@@ -32,20 +32,20 @@ final class Side {
   /**
    * Names a side.
    *
-   * @param serverPids the server first, then what serves it; descendants are included
+   * @param pids the server first, then what serves it; descendants are included
    * @param load sends for one round
    */
-  Side(String name, long[] serverPids, Callable<Result> load) {
+  Side(String name, List<Long> pids, Callable<Result> load) {
     this.name = name;
-    this.serverPids = serverPids;
+    this.pids = pids;
     this.load = load;
   }
 
   void round() throws Exception {
-    CpuTime server = CpuTime.of(serverPids[0]);
+    CpuTime server = CpuTime.of(pids.subList(0, 1));
     CpuTime others = others();
     Result result = load.call();
-    double serverSeconds = CpuTime.of(serverPids[0]).secondsSince(server);
+    double serverSeconds = CpuTime.of(pids.subList(0, 1)).secondsSince(server);
     double otherSeconds = others().secondsSince(others);
     rounds.add(new Round(result, serverSeconds, otherSeconds));
     if (result.wrong() > 0) {
@@ -54,9 +54,7 @@ final class Side {
   }
 
   private CpuTime others() {
-    long[] pids = new long[serverPids.length - 1];
-    System.arraycopy(serverPids, 1, pids, 0, pids.length);
-    return CpuTime.of(pids);
+    return CpuTime.of(pids.subList(1, pids.size()));
   }
 
   /** Prints a line for each round and one for all. */

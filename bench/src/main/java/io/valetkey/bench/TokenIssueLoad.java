@@ -104,7 +104,7 @@ public final class TokenIssueLoad {
               .map(t ->
                   new Side(
                       t.name(),
-                      new long[] {t.pid(), postgres.pid()},
+                      List.of(t.pid(), postgres.pid()),
                       () -> loop.run(t.port(), "/oauth2/token", (Exchange) t.requests(), round)))
               .toList();
       long brokerBefore = postgres.commits("broker");

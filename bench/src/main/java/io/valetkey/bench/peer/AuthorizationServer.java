@@ -68,8 +68,7 @@ public class AuthorizationServer {
                 .jwkSetUrl(jwksUrl)
                 .tokenEndpointAuthenticationSigningAlgorithm(SignatureAlgorithm.ES256)
                 .build())
-        .tokenSettings(
-            TokenSettings.builder().accessTokenTimeToLive(Duration.ofMinutes(5)).build())
+        .tokenSettings(TokenSettings.builder().accessTokenTimeToLive(Duration.ofMinutes(5)).build())
         .build();
   }
 

@@ -1,0 +1,52 @@
+package io.valetkey.bench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import com.nimbusds.jose.JWSAlgorithm;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * That the load really is load: tokens of a running broker, and answers that are really checked.
+ */
+class LoadTest {
+
+  @TempDir private Path folder;
+
+  @Test
+  void load_issuesTokensAtARunningBroker() throws Exception {
+    assumeTrue(Servers.brokerIsBuilt(), "broker-server is not packaged yet; mvn verify does that");
+    var issuer = new IdentityIssuer(JWSAlgorithm.ES256);
+    int port = ServerProcess.freePort();
+    int gatewayPort = ServerProcess.freePort();
+    String resource = "http://127.0.0.1:" + gatewayPort + "/d/dest-0";
+    try (BenchPostgres postgres = BenchPostgres.start()) {
+      String database = postgres.createMigrated("broker");
+      new PolicySeed(postgres, database).write(issuer, 2, 1, "https://upstream.test");
+      try (var broker = Servers.broker(folder, postgres, database, port, gatewayPort, Map.of());
+          var loop = new ClosedLoop(2)) {
+        CpuTime before = CpuTime.of(List.of(broker.pid()));
+        List<String> tokens = List.of(issuer.token("subject-1", "http://127.0.0.1:" + port));
+        var w1 = TokenRequests.clientCredentials(tokens, resource);
+        var w2 = TokenRequests.exchange(tokens, resource);
+        var refused = TokenRequests.exchange(List.of("no.token.atall"), resource);
+
+        var first = loop.run(port, "/oauth2/token", w1, Duration.ofMillis(300));
+        var second = loop.run(port, "/oauth2/token", w2, Duration.ofMillis(300));
+        var wrong = loop.run(port, "/oauth2/token", refused, Duration.ofMillis(100));
+
+        assertThat(w1.firstWrong() + w2.firstWrong()).isEmpty();
+        assertThat(first.operations()).isPositive();
+        assertThat(second.operations()).isPositive();
+        assertThat(wrong.operations()).isZero();
+        assertThat(wrong.wrong()).isPositive();
+        assertThat(CpuTime.of(List.of(broker.pid())).secondsSince(before)).isPositive();
+      }
+    }
+  }
+}
