@@ -77,7 +77,8 @@ class MigrationTest {
 
     try (Connection connection = application();
         ResultSet rows =
-            connection.createStatement()
+            connection
+                .createStatement()
                 .executeQuery("SELECT count(*) FROM audit_record WHERE writer = 100")) {
       rows.next();
       assertThat(rows.getInt(1)).isEqualTo(1);
@@ -112,14 +113,16 @@ class MigrationTest {
     try (Connection connection = application()) {
       String partition;
       try (ResultSet rows =
-          connection.createStatement()
+          connection
+              .createStatement()
               .executeQuery(
                   "SELECT inhrelid::regclass::text FROM pg_inherits"
                       + " WHERE inhparent = 'audit_record'::regclass LIMIT 1")) {
         rows.next();
         partition = rows.getString(1);
       }
-      for (String statement : new String[] {"DELETE FROM " + partition, "DROP TABLE " + partition}) {
+      for (String statement :
+          new String[] {"DELETE FROM " + partition, "DROP TABLE " + partition}) {
         assertThatThrownBy(() -> connection.createStatement().execute(statement))
             .isInstanceOf(SQLException.class);
       }
@@ -134,7 +137,8 @@ class MigrationTest {
         rows.next();
         assertThat(rows.getInt(1)).isPositive();
       }
-      connection.createStatement()
+      connection
+          .createStatement()
           .execute(RECORD.formatted(101).replace("now()", "now() + interval '20 days'"));
     }
   }

@@ -76,8 +76,10 @@ public final class Access {
       long epoch = stops.epoch();
       PolicySnapshot snapshot = policy.current();
       Agent agent = snapshot.agent(use.agent());
-      if (agent == null) {
-        throw refused(ProblemCode.AGENT_UNKNOWN, "The agent of the token does not exist any more");
+      if (agent == null || !agent.hasIdentity(use.issuer(), use.subject())) {
+        throw refused(
+            ProblemCode.AGENT_UNKNOWN,
+            "The agent, or its identity in the token, is not there any more");
       }
       var claimant = new Claimant(agent, use.issuer(), use.jti(), use.tokenEpoch());
       requireEnabledAndNotStopped(claimant);

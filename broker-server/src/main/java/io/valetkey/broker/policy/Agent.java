@@ -41,6 +41,18 @@ public record Agent(
     return null;
   }
 
+  /** Whether one of its identities is this subject, or a path prefix of it. */
+  public boolean hasIdentity(String issuer, String subject) {
+    for (AgentSpec.Identity identity : identities) {
+      String own = identity.subject();
+      boolean prefix = own.startsWith("spiffe://") && own.endsWith("/") && subject.startsWith(own);
+      if (identity.issuer().equals(issuer) && (own.equals(subject) || prefix)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   Agent with(Grant grant) {
     List<Grant> others = new ArrayList<>(grants.size() + 1);
     for (Grant other : grants) {

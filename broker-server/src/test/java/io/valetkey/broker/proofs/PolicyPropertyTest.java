@@ -401,11 +401,19 @@ class PolicyPropertyTest {
     String segment = "c" + random.nextInt(3);
     String path = "/" + segment + (random.nextInt(5) == 0 ? "/x/y" : "/x");
     long epoch = random.nextBoolean() ? world.epochBefore : Long.MAX_VALUE - 1;
+    String subject = SUBJECTS.get(random.nextInt(SUBJECTS.size()));
+    AgentFact owner = world.agents.get(agent);
+    if (owner != null && !owner.identities().isEmpty() && random.nextInt(4) != 0) {
+      // Mostly an identity that the agent has, so that uses are allowed often enough.
+      String own = owner.identities().iterator().next();
+      issuer = own.substring(0, own.indexOf(' '));
+      subject = own.substring(own.indexOf(' ') + 1);
+    }
     Use use =
         new Use(
             agent,
             issuer,
-            "s-0",
+            subject,
             "jti-" + random.nextLong(),
             epoch,
             tokenDestination,
@@ -423,6 +431,7 @@ class PolicyPropertyTest {
             && destination.equals(tokenDestination)
             && target != null
             && target.enabled()
+            && fact.identities().contains(issuer + " " + subject)
             && !world.stopped(agent, destination, issuer, epoch)
             && grant != null
             && scopes.contains(segment)
