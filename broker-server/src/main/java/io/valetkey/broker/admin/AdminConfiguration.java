@@ -1,6 +1,7 @@
 package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.models.OpenAPI;
+import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.PolicyView;
@@ -95,10 +96,15 @@ public class AdminConfiguration {
   @Bean
   @Order(Ordered.LOWEST_PRECEDENCE)
   SecurityFilterChain adminApi(
-      HttpSecurity http, BootstrapToken bootstrap, AdminSettings settings, Problems problems) {
+      HttpSecurity http,
+      BootstrapToken bootstrap,
+      AdminSettings settings,
+      Problems problems,
+      AuditLog auditLog) {
     OidcAdmins oidc = settings.oidc() == null ? null : new OidcAdmins(settings.oidc());
     return stateless(http)
-        .addFilterBefore(new AdminFilter(bootstrap, oidc, problems), AuthorizationFilter.class)
+        .addFilterBefore(
+            new AdminFilter(bootstrap, oidc, problems, auditLog), AuthorizationFilter.class)
         // The filter has decided; what it let through may pass, also to the error page.
         .authorizeHttpRequests(requests -> requests.anyRequest().permitAll())
         .build();

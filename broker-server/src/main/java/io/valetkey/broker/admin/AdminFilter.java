@@ -1,5 +1,7 @@
 package io.valetkey.broker.admin;
 
+import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.problem.ProblemCode;
 import jakarta.servlet.FilterChain;
 import jakarta.servlet.ServletException;
@@ -27,17 +29,21 @@ import org.springframework.web.filter.OncePerRequestFilter;
 final class AdminFilter extends OncePerRequestFilter {
 
   private static final Logger log = LoggerFactory.getLogger(AdminFilter.class);
+  private static final int LONGEST_PATH = 200;
   private static final Pattern BEARER =
       Pattern.compile("[Bb]earer +([A-Za-z0-9._~+/-]{1,16384}=*)");
 
   private final BootstrapToken bootstrap;
   private final @Nullable OidcAdmins oidc;
   private final Problems problems;
+  private final AuditLog auditLog;
 
-  AdminFilter(BootstrapToken bootstrap, @Nullable OidcAdmins oidc, Problems problems) {
+  AdminFilter(
+      BootstrapToken bootstrap, @Nullable OidcAdmins oidc, Problems problems, AuditLog auditLog) {
     this.bootstrap = bootstrap;
     this.oidc = oidc;
     this.problems = problems;
+    this.auditLog = auditLog;
   }
 
   @Override
@@ -49,10 +55,30 @@ final class AdminFilter extends OncePerRequestFilter {
     if (route != null && route.role() == null) {
       chain.doFilter(request, response);
     } else if (isAdminPath(request)) {
-      asAdmin(request, response, chain, route);
+      OpenRecord record = auditLog.open("admin.request");
+      try {
+        asAdmin(request, response, chain, route);
+      } finally {
+        recordRefusal(request, response.getStatus(), record);
+      }
     } else {
       refuseUnlisted(request, response);
     }
+  }
+
+  /**
+   * Every refusal of authority, and every change that was refused, leaves a record; what succeeded
+   * has its own, in the transaction of the change. A question that finds nothing is not worth one.
+   */
+  private static void recordRefusal(HttpServletRequest request, int status, OpenRecord record) {
+    boolean read = request.getMethod().equals("GET") || request.getMethod().equals("HEAD");
+    if (status < 400 || (read && status != 401 && status != 403)) {
+      return;
+    }
+    String path = request.getRequestURI();
+    record.detail("method", request.getMethod()).detail("status", status);
+    record.detail("path", path.substring(0, Math.min(path.length(), LONGEST_PATH)));
+    var _ = record.refused(Problems.codeFor(status), "The admin API refused the request");
   }
 
   /** Nobody who has not authenticated learns which routes there are. */

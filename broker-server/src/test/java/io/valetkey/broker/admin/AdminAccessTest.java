@@ -101,6 +101,30 @@ class AdminAccessTest {
             AdminRoutes.all().stream().map(r -> r.method() + " " + r.pattern()).toList());
   }
 
+  @Test
+  void refusedRequests_leaveARecordEach_andQuestionsThatFindNothingDoNot() throws Exception {
+    String nobody = "/admin/v1/agents/nobody-asked-" + System.nanoTime();
+    status(null, "GET", nobody);
+    status(token(claims("viewer").build()), "PUT", nobody);
+    status(token(claims("viewer").build()), "GET", nobody);
+    String sql =
+        "SELECT string_agg(reason, ' ' ORDER BY seq) FROM audit_record"
+            + " WHERE action = 'admin.request' AND details->>'path' = ?";
+    String reasons = "";
+    for (int i = 0; i < 100 && !reasons.contains(" "); i++) {
+      Thread.sleep(20);
+      try (var connection = broker.database();
+          var statement = connection.prepareStatement(sql)) {
+        statement.setString(1, nobody);
+        try (var rows = statement.executeQuery()) {
+          rows.next();
+          reasons = String.valueOf(rows.getString(1));
+        }
+      }
+    }
+    assertThat(reasons).isEqualTo("unauthorized forbidden");
+  }
+
   private static void checkRoles(String method, String path, @Nullable Role needed)
       throws Exception {
     if (needed == null) {
