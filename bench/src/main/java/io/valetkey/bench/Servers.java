@@ -28,6 +28,7 @@ final class Servers {
               + "|spring-boot-health|micrometer-metrics|springdoc|swagger|spring-vault|jmh|webjars"
               + "|spring-boot-micrometer).*");
 
+  private static final String LAUNCHER = "org.springframework.boot.loader.launch.JarLauncher";
   private static final Duration START = Duration.ofSeconds(90);
   private static final List<String> JVM =
       List.of("-Xmx512m", "-Xms512m", "--enable-native-access=ALL-UNNAMED");
@@ -57,7 +58,7 @@ final class Servers {
     command.addAll(JVM);
     String profiled = System.getProperty("bench.broker.jvm", "");
     command.addAll(Arrays.stream(profiled.split(" ")).filter(s -> !s.isEmpty()).toList());
-    command.addAll(List.of("-jar", jar.toString()));
+    command.addAll(List.of("-cp", withAcceleration(jar), LAUNCHER));
     command.addAll(database(postgres, database));
     command.addAll(
         List.of(
@@ -93,6 +94,17 @@ final class Servers {
             "--peer.clients=" + clients,
             "--peer.jwks-url=" + jwksUrl));
     return ServerProcess.start("peer", folder, port, START, command);
+  }
+
+  /**
+   * The optional provider beside the jar, so that it is there whether or not the jar carries it.
+   */
+  private static String withAcceleration(Path jar) {
+    return Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
+        .filter(entry -> entry.contains("AmazonCorrettoCryptoProvider"))
+        .map(entry -> jar + File.pathSeparator + entry)
+        .findFirst()
+        .orElse(jar.toString());
   }
 
   private static List<String> database(BenchPostgres postgres, String database) {

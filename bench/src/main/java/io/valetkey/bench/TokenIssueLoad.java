@@ -38,7 +38,6 @@ public final class TokenIssueLoad {
     try (BenchPostgres postgres = BenchPostgres.start()) {
       run(options, folder, postgres);
     }
-    System.exit(0); // the key server's dispatcher is not a daemon
   }
 
   private static void run(Options options, Path folder, BenchPostgres postgres) throws Exception {
@@ -51,7 +50,8 @@ public final class TokenIssueLoad {
     int gatewayPort = ServerProcess.freePort();
     int peerPort = ServerProcess.freePort();
     var settings = Map.of("valetkey.crypto.provider", options.text("crypto", "auto"));
-    String jwksUrl = serveKeys(issuer);
+    HttpServer keys = serveKeys(issuer);
+    String jwksUrl = "http://127.0.0.1:" + keys.getAddress().getPort() + "/";
     try (var broker = Servers.broker(folder, postgres, ours, port, gatewayPort, settings);
         var peer = Servers.peer(folder, postgres, peers, peerPort, subjects, jwksUrl)) {
       int distinct = options.number("identity-tokens", subjects);
@@ -73,7 +73,7 @@ public final class TokenIssueLoad {
                   "broker W1 (assertion)",
                   broker.pid(),
                   port,
-                  TokenRequests.clientCredentials(identities, resource)),
+                  TokenRequests.clientCredentials(identities, subjects, resource)),
               new Target(
                   "broker W2 (exchange)",
                   broker.pid(),
@@ -83,7 +83,9 @@ public final class TokenIssueLoad {
                   "Spring AS + JDBC",
                   peer.pid(),
                   peerPort,
-                  TokenRequests.clientCredentials(assertions, null))));
+                  TokenRequests.clientCredentials(assertions, subjects, null))));
+    } finally {
+      keys.stop(0);
     }
   }
 
@@ -140,7 +142,7 @@ public final class TokenIssueLoad {
   }
 
   /** The peer reads the keys of its clients from an address. */
-  private static String serveKeys(IdentityIssuer issuer) throws IOException {
+  private static HttpServer serveKeys(IdentityIssuer issuer) throws IOException {
     byte[] keys = issuer.publicKeys().toString().getBytes(StandardCharsets.UTF_8);
     var server =
         HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 1000);
@@ -153,6 +155,6 @@ public final class TokenIssueLoad {
           exchange.close();
         });
     server.start();
-    return "http://127.0.0.1:" + server.getAddress().getPort() + "/";
+    return server;
   }
 }

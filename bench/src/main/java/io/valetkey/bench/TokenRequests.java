@@ -7,6 +7,7 @@ import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /** Token requests in a ring, each with its own identity token. Every answer must be a token. */
@@ -24,17 +25,25 @@ final class TokenRequests implements ClosedLoop.Exchange {
     this.bodies = bodies;
   }
 
-  /** RFC 6749 section 4.4 with an assertion: the broker's first way, and the peer's only one. */
-  static TokenRequests clientCredentials(List<String> assertions, @Nullable String resource) {
+  /**
+   * RFC 6749 section 4.4 with an assertion: the broker's first way, and the peer's only one, which
+   * wants to be told the client as well.
+   *
+   * @param subjects the number of subjects; assertion n is of subject n modulo this
+   */
+  static TokenRequests clientCredentials(
+      List<String> assertions, int subjects, @Nullable String resource) {
     String target = resource == null ? "" : "&resource=" + encoded(resource);
     return new TokenRequests(
-        assertions.stream()
-            .map(token ->
+        IntStream.range(0, assertions.size())
+            .mapToObj(n ->
                 Buffer.buffer(
                     "grant_type=client_credentials&client_assertion_type="
                         + encoded(BEARER)
                         + "&client_assertion="
-                        + token
+                        + assertions.get(n)
+                        + "&client_id=subject-"
+                        + n % subjects
                         + "&scope=use"
                         + target))
             .toList());

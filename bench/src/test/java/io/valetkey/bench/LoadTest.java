@@ -31,8 +31,8 @@ class LoadTest {
       try (var broker = Servers.broker(folder, postgres, database, port, gatewayPort, Map.of());
           var loop = new ClosedLoop(2)) {
         CpuTime before = CpuTime.of(List.of(broker.pid()));
-        List<String> tokens = List.of(issuer.token("subject-1", "http://127.0.0.1:" + port));
-        var w1 = TokenRequests.clientCredentials(tokens, resource);
+        List<String> tokens = List.of(issuer.token("subject-0", "http://127.0.0.1:" + port));
+        var w1 = TokenRequests.clientCredentials(tokens, 1, resource);
         var w2 = TokenRequests.exchange(tokens, resource);
         var refused = TokenRequests.exchange(List.of("no.token.atall"), resource);
 
