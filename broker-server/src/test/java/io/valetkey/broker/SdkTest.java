@@ -1,7 +1,6 @@
 package io.valetkey.broker;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.anthropic.client.okhttp.AnthropicOkHttpClient;
 import com.anthropic.models.messages.MessageCreateParams;
@@ -12,7 +11,6 @@ import io.valetkey.client.Valetkey;
 import io.valetkey.realparts.NeedsVault;
 import io.valetkey.realparts.RealVault;
 import io.valetkey.realparts.TestAuthority;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -179,7 +177,7 @@ class SdkTest {
 
   @Test
   void openAiPython_worksByEnvironmentAlone() throws Exception {
-    Path python = pythonWithOpenAi();
+    Path python = Python.with("python-sdks", "openai", "requests");
     Destination openai = destination("openai");
     Path script =
         Files.writeString(
@@ -204,34 +202,5 @@ class SdkTest {
     assertThat(process.waitFor()).as(output).isZero();
     assertThat(output.strip()).isEqualTo("hello hello hello");
     assertThat(upstream.last().get("Authorization")).containsExactly("Bearer " + OPENAI_KEY);
-  }
-
-  /** A virtual environment outside the tree, made once by name from the package index. */
-  private static Path pythonWithOpenAi() throws Exception {
-    Path home = Path.of(System.getProperty("user.home"), ".cache", "valetkey", "python-sdks");
-    Path python = home.resolve("bin/python3");
-    if (!run(python.toString(), "-c", "import openai, requests")) {
-      assumeTrue(run("python3", "--version"), "SKIPPED: there is no python3 on the PATH");
-      boolean made =
-          run("python3", "-m", "venv", home.toString())
-              && run(python.toString(), "-m", "pip", "install", "-q", "openai", "requests");
-      boolean ci = "true".equals(System.getenv("CI"));
-      assertThat(made || !ci).as("the Python SDKs could not be installed").isTrue();
-      assumeTrue(made, "SKIPPED: the Python SDKs could not be installed");
-    }
-    return python;
-  }
-
-  private static boolean run(String... command) throws Exception {
-    try {
-      Process process =
-          new ProcessBuilder(command)
-              .redirectErrorStream(true)
-              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-              .start();
-      return process.waitFor(5, TimeUnit.MINUTES) && process.exitValue() == 0;
-    } catch (IOException e) {
-      return false;
-    }
   }
 }

@@ -11,12 +11,15 @@ import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
 import java.time.Clock;
 import java.util.UUID;
+import org.apache.tomcat.util.http.InvalidParameterException;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.boot.webmvc.error.ErrorController;
 import org.springframework.dao.DataAccessResourceFailureException;
 import org.springframework.dao.QueryTimeoutException;
 import org.springframework.dao.TransientDataAccessException;
+import org.springframework.security.web.firewall.RequestRejectedException;
 import org.springframework.transaction.TransactionException;
 import org.springframework.web.ErrorResponse;
 import org.springframework.web.HttpRequestMethodNotSupportedException;
@@ -83,9 +86,23 @@ class AdminErrors implements ErrorController {
       problems.writeStatus(response, error.getStatusCode().value());
       return;
     }
+    if (isTheCallersFault(e)) {
+      problems.write(response, ProblemCode.INVALID_REQUEST, null);
+      return;
+    }
     UUID id = DecisionId.at(clock.instant());
     log.error("A request failed, id {}", id, e);
     problems.writeInternal(response, id);
+  }
+
+  /** The container and the firewall look at parameters only when somebody asks for them. */
+  private static boolean isTheCallersFault(@Nullable Object failure) {
+    for (Object e = failure; e instanceof Throwable t; e = t.getCause()) {
+      if (t instanceof InvalidParameterException || t instanceof RequestRejectedException) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** What the container could not handle, and what a filter left unhandled. */
@@ -96,6 +113,8 @@ class AdminErrors implements ErrorController {
       problems.write(response, ProblemCode.NOT_FOUND, null);
     } else if (code < 500 || code == 503) {
       problems.writeStatus(response, code);
+    } else if (isTheCallersFault(request.getAttribute(RequestDispatcher.ERROR_EXCEPTION))) {
+      problems.write(response, ProblemCode.INVALID_REQUEST, null);
     } else {
       UUID id = DecisionId.at(clock.instant());
       Object cause = request.getAttribute(RequestDispatcher.ERROR_EXCEPTION);
