@@ -161,14 +161,6 @@ final class Introspection extends HttpServlet {
     } catch (RefusedException unavailable) {
       said = unavailable;
     }
-    OAuthError error = OAuthError.of(said.code(), said.detail(), null);
-    if (error.retryAfterSeconds() != null) {
-      response.setHeader("Retry-After", String.valueOf(error.retryAfterSeconds()));
-    }
-    Map<String, Object> answer = new LinkedHashMap<>();
-    answer.put("error", error.error());
-    answer.put("error_description", error.description());
-    answer.put("decision_id", record.decisionId().toString());
-    JsonAnswer.send(response, error.status(), answer);
+    OAuthError.of(said.code(), said.detail(), null).send(response, record.decisionId());
   }
 }

@@ -1,6 +1,11 @@
 package io.valetkey.broker.issuance;
 
 import io.valetkey.broker.problem.ProblemCode;
+import jakarta.servlet.http.HttpServletResponse;
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -99,5 +104,17 @@ record OAuthError(
     return way == TokenRequest.Way.TOKEN_EXCHANGE
         ? new OAuthError(400, "invalid_request", "The subject token is not acceptable", null)
         : new OAuthError(401, "invalid_client", "The client assertion is not acceptable", null);
+  }
+
+  /** Sends it, with the id under which the audit record is found. */
+  void send(HttpServletResponse response, UUID decisionId) throws IOException {
+    if (retryAfterSeconds != null) {
+      response.setHeader("Retry-After", String.valueOf(retryAfterSeconds));
+    }
+    Map<String, Object> answer = new LinkedHashMap<>();
+    answer.put("error", error);
+    answer.put("error_description", description);
+    answer.put("decision_id", decisionId.toString());
+    JsonAnswer.send(response, status, answer);
   }
 }

@@ -15,7 +15,6 @@ import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
-import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
@@ -49,15 +48,7 @@ final class Revocation extends HttpServlet {
       revoke(token(request, response, record), record);
       JsonAnswer.send(response, 200, Map.of());
     } catch (RefusedException e) {
-      OAuthError error = OAuthError.of(e.code(), e.detail(), null);
-      if (error.retryAfterSeconds() != null) {
-        response.setHeader("Retry-After", String.valueOf(error.retryAfterSeconds()));
-      }
-      Map<String, Object> answer = new LinkedHashMap<>();
-      answer.put("error", error.error());
-      answer.put("error_description", error.description());
-      answer.put("decision_id", record.decisionId().toString());
-      JsonAnswer.send(response, error.status(), answer);
+      OAuthError.of(e.code(), e.detail(), null).send(response, record.decisionId());
     }
   }
 

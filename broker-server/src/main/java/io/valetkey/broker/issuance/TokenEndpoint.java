@@ -124,15 +124,7 @@ final class TokenEndpoint extends HttpServlet {
     if (refusal.code() != ProblemCode.AUDIT_UNAVAILABLE) {
       said = recorded(record, refusal);
     }
-    OAuthError error = OAuthError.of(said.code(), said.detail(), way);
-    if (error.retryAfterSeconds() != null) {
-      response.setHeader("Retry-After", String.valueOf(error.retryAfterSeconds()));
-    }
-    Map<String, Object> answer = new LinkedHashMap<>();
-    answer.put("error", error.error());
-    answer.put("error_description", error.description());
-    answer.put("decision_id", record.decisionId().toString());
-    JsonAnswer.send(response, error.status(), answer);
+    OAuthError.of(said.code(), said.detail(), way).send(response, record.decisionId());
   }
 
   private RefusedException recorded(OpenRecord record, RefusedException refusal) {

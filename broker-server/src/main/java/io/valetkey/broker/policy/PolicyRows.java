@@ -10,7 +10,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.jdbc.core.simple.JdbcClient;
 import tools.jackson.databind.JsonNode;
@@ -22,8 +21,6 @@ import tools.jackson.databind.node.ObjectNode;
  * references, and keys that only one row may have.
  */
 final class PolicyRows {
-
-  private static final int FETCH_SIZE = 1000;
 
   private final JdbcClient jdbc;
   private final StrictJson json;
@@ -55,15 +52,6 @@ final class PolicyRows {
         .param("limit", limit)
         .query((row, number) -> resource(row, kind))
         .list();
-  }
-
-  /** Reads a whole table through a cursor; needs a transaction, and the stream must be closed. */
-  Stream<StoredResource> all(ResourceKind kind) {
-    return jdbc
-        .sql("SELECT * FROM " + table(kind))
-        .withFetchSize(FETCH_SIZE)
-        .query((row, number) -> resource(row, kind))
-        .stream();
   }
 
   /** Writes a new row or over the one that is there, with everything that hangs on it. */

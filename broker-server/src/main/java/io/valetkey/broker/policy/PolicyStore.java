@@ -6,7 +6,6 @@ import io.valetkey.broker.problem.RefusedException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.Stream;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
 import org.springframework.jdbc.core.simple.JdbcClient;
@@ -192,18 +191,6 @@ public final class PolicyStore {
               ? "It does not exist."
               : "It has changed, or exists although it should not: read it again.");
     }
-  }
-
-  /**
-   * Hands over every resource of a kind, a thousand at a time. Called within a transaction it reads
-   * that transaction's view, so that several kinds can be read as of one moment.
-   */
-  public void loadAll(ResourceKind kind, RowHandler handler) {
-    transactions.executeWithoutResult(status -> {
-      try (Stream<StoredResource> all = rows.all(kind)) {
-        all.forEach(resource -> handler.row(resource.id(), resource.version(), spec(resource)));
-      }
-    });
   }
 
   private static StoredResource existing(@Nullable StoredResource resource) {
