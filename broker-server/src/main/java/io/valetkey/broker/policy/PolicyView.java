@@ -59,22 +59,21 @@ public final class PolicyView implements ChangeFeed.Subscriber {
   public void catchUp(Connection connection) throws SQLException {
     long begun = System.nanoTime();
     long latest = latestChange(connection);
-    if (!everVerified) {
+    boolean changed = !everVerified || latest != snapshot.version();
+    if (!everVerified || latest < snapshot.version()) {
+      // The first view; or the database went back, as after a restored backup: what it holds now is
+      // the
+      // policy.
       snapshot = loadAll(connection);
-      everVerified = true;
-      verifiedNanos = begun;
-      listeners.forEach(Runnable::run);
-    } else if (latest < snapshot.version()) {
-      // The database went back, as after a restored backup: what it holds now is the policy.
-      snapshot = loadAll(connection);
-      verifiedNanos = begun;
-      listeners.forEach(Runnable::run);
-    } else if (latest > snapshot.version()) {
+    } else if (changed) {
       snapshot = loadChanges(connection, latest);
-      verifiedNanos = begun;
+    }
+    // Before the listeners, who ask this view.
+    verifiedNanos = begun;
+    everVerified = true;
+    if (changed) {
       listeners.forEach(Runnable::run);
     }
-    verifiedNanos = begun;
   }
 
   private static long latestChange(Connection connection) throws SQLException {
