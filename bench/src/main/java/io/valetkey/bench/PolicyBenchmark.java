@@ -1,6 +1,7 @@
 package io.valetkey.bench;
 
 import io.valetkey.broker.access.Decision;
+import io.valetkey.broker.access.Holder;
 import io.valetkey.broker.access.TokenWish;
 import io.valetkey.broker.access.Use;
 import io.valetkey.broker.policy.RequestPath;
@@ -59,13 +60,14 @@ public class PolicyBenchmark {
               IdentityIssuer.NAME, subject, Map.of("sub", subject), destination, Set.of());
       uses[i] =
           new Use(
-              "agent-" + n,
-              IdentityIssuer.NAME,
-              subject,
-              "1.jti-" + n,
-              1,
-              destination,
-              Set.of("use"),
+              new Holder(
+                  "agent-" + n,
+                  IdentityIssuer.NAME,
+                  subject,
+                  "1.jti-" + n,
+                  1,
+                  destination,
+                  Set.of("use")),
               destination,
               "POST",
               RequestPath.parse("/v1/chat/completions"));

@@ -43,6 +43,9 @@ final class Housekeeping implements AutoCloseable {
       int keys = statement.executeUpdate("DELETE FROM signing_key WHERE verify_until < now()");
       statement.executeUpdate(
           "DELETE FROM gateway_replica WHERE seen_at < now() - interval '1 hour'");
+      // What became of a lease stays in the audit trail.
+      statement.executeUpdate(
+          "DELETE FROM lease WHERE state = 'revoked' AND ended_at < now() - interval '7 days'");
       if (keys > 0) {
         statement.execute("NOTIFY " + ChangeFeed.CHANNEL);
       }

@@ -23,7 +23,7 @@ import org.springframework.security.web.SecurityFilterChain;
 /** What the issuer role needs beside the core. */
 @Configuration(proxyBeanMethods = false)
 @Conditional(OnRole.Issuer.class)
-@Import(IssuanceConfiguration.class)
+@Import({IssuanceConfiguration.class, LeaseConfiguration.class})
 class IssuerRoleConfiguration {
 
   @Bean
@@ -54,8 +54,14 @@ class IssuerRoleConfiguration {
             OAuthPaths.INTROSPECT,
             OAuthPaths.REVOKE,
             OAuthPaths.METADATA,
-            OAuthPaths.DISCOVERY);
-    return new DefaultSecurityFilterChain(request -> paths.contains(request.getRequestURI()));
+            OAuthPaths.DISCOVERY,
+            OAuthPaths.LEASES);
+    return new DefaultSecurityFilterChain(request -> {
+      String path = request.getRequestURI();
+      return paths.contains(path)
+          || path.startsWith(OAuthPaths.LEASES + "/")
+          || path.startsWith(OAuthPaths.AWS_CREDENTIALS + "/");
+    });
   }
 
   @Bean

@@ -26,5 +26,7 @@ class SettingsConfiguration {
   private static void readOthers(SettingsReader reader) {
     AdminRoleConfiguration.check(reader);
     CredentialConfiguration.check(reader);
+    var _ = VaultLogon.read(reader);
+    var _ = LeaseConfiguration.check(reader);
   }
 }

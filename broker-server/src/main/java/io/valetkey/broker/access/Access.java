@@ -2,6 +2,7 @@ package io.valetkey.broker.access;
 
 import io.valetkey.broker.policy.Agent;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
 import io.valetkey.broker.policy.Grant;
 import io.valetkey.broker.policy.PolicySnapshot;
 import io.valetkey.broker.policy.PolicyView;
@@ -74,32 +75,110 @@ public final class Access {
   public Decision decideUse(Use use) {
     try {
       long epoch = stops.epoch();
-      PolicySnapshot snapshot = policy.current();
-      Agent agent = snapshot.agent(use.agent());
-      if (agent == null || !agent.hasIdentity(use.issuer(), use.subject())) {
-        throw refused(
-            ProblemCode.AGENT_UNKNOWN,
-            "The agent, or its identity in the token, is not there any more");
+      Held held = held(use.holder(), use.destination());
+      if (held.destination().kind() != DestinationKind.HTTP) {
+        throw refused(ProblemCode.DESTINATION_UNKNOWN, "The destination is leased, not brokered");
       }
-      var claimant = new Claimant(agent, use.issuer(), use.jti(), use.tokenEpoch());
-      requireEnabledAndNotStopped(claimant);
-      requireDestinationNotStopped(claimant, use.tokenDestination());
-      requireIssuerEnabled(snapshot, use.issuer());
-      if (!use.tokenDestination().equals(use.destination())) {
-        throw refused(ProblemCode.DESTINATION_UNKNOWN, "The token is for another destination");
-      }
-      Destination destination = destination(snapshot, use.destination());
-      Grant grant = grant(agent, use.destination());
-      ScopeRules.Match match = match(destination, grant, use);
-      if (!limits.take("grant:" + grant.name(), grant.requestsPerMinute())) {
-        throw refused(
-            ProblemCode.RATE_LIMITED, "The limit of grant " + grant.name() + " is used up");
-      }
-      List<String> scopes = grant.scopes().stream().filter(use.scopes()::contains).toList();
+      ScopeRules.Match match = match(held.destination(), held.grant(), use);
+      takeRequest(held.grant());
+      List<String> scopes =
+          held.grant().scopes().stream().filter(use.holder().scopes()::contains).toList();
       String rule = match.scope() + ":" + match.pattern();
-      return new Decision.Granted(agent.name(), destination, scopes, Duration.ZERO, rule, epoch);
+      return new Decision.Granted(
+          held.agent().name(), held.destination(), scopes, Duration.ZERO, rule, epoch);
     } catch (RefusedException e) {
       return decided(e);
+    }
+  }
+
+  /**
+   * Whether a leased credential may be handed to this holder, or its life made longer. Never throws
+   * for a refusal. A decision that grants has exactly one scope.
+   *
+   * @param destination the destination asked for
+   * @param scope the scope asked for; null for the only one there is
+   */
+  public Decision decideLease(Holder holder, String destination, @Nullable String scope) {
+    try {
+      long epoch = stops.epoch();
+      Held held = held(holder, destination);
+      if (held.destination().kind() == DestinationKind.HTTP) {
+        throw refused(ProblemCode.INVALID_TARGET, "The destination is brokered, not leased");
+      }
+      String leased = leasedScope(held, holder.scopes(), scope);
+      takeRequest(held.grant());
+      return new Decision.Granted(
+          held.agent().name(), held.destination(), List.of(leased), Duration.ZERO, leased, epoch);
+    } catch (RefusedException e) {
+      return decided(e);
+    }
+  }
+
+  private static String leasedScope(Held held, Set<String> inToken, @Nullable String wanted) {
+    List<String> possible =
+        held.grant().scopes().stream()
+            .filter(scope -> inToken.contains(scope) && isLeased(held.destination(), scope))
+            .filter(scope -> wanted == null || wanted.equals(scope))
+            .toList();
+    if (possible.isEmpty()) {
+      throw refused(
+          ProblemCode.INSUFFICIENT_SCOPE, "No scope of the token and the grant leases this");
+    }
+    if (possible.size() > 1) {
+      throw refused(ProblemCode.INVALID_SCOPE, "Several scopes could be meant: name one");
+    }
+    return possible.getFirst();
+  }
+
+  private static boolean isLeased(Destination destination, String scope) {
+    ScopeSpec spec = destination.scopes().get(scope);
+    return spec != null && spec.lease() != null;
+  }
+
+  /** What the holder of a token has on a destination, once every step they share was passed. */
+  private record Held(Agent agent, Destination destination, Grant grant) {}
+
+  private Held held(Holder holder, String wanted) {
+    PolicySnapshot snapshot = policy.current();
+    Agent agent = snapshot.agent(holder.agent());
+    if (agent == null || !agent.hasIdentity(holder.issuer(), holder.subject())) {
+      throw refused(
+          ProblemCode.AGENT_UNKNOWN,
+          "The agent, or its identity in the token, is not there any more");
+    }
+    var claimant = new Claimant(agent, holder.issuer(), holder.jti(), holder.tokenEpoch());
+    requireEnabledAndNotStopped(claimant);
+    requireDestinationNotStopped(claimant, holder.tokenDestination());
+    requireIssuerEnabled(snapshot, holder.issuer());
+    if (!holder.tokenDestination().equals(wanted)) {
+      throw refused(ProblemCode.DESTINATION_UNKNOWN, "The token is for another destination");
+    }
+    return new Held(agent, destination(snapshot, wanted), grant(agent, wanted));
+  }
+
+  private void takeRequest(Grant grant) {
+    if (!limits.take("grant:" + grant.name(), grant.requestsPerMinute())) {
+      throw refused(ProblemCode.RATE_LIMITED, "The limit of grant " + grant.name() + " is used up");
+    }
+  }
+
+  /**
+   * Why what was leased may not be kept, if it may not: something that {@link #decideLease} asks
+   * does not hold any more, limits apart. A view that cannot answer says so with a code of status
+   * 503, which is no reason to end anything.
+   *
+   * @param holder who got it, under the epoch in which it became the holder's
+   * @param scope the scope under which it was leased
+   * @return null if it stands
+   */
+  public @Nullable ProblemCode whyLeaseEnds(Holder holder, String scope) {
+    try {
+      Held held = held(holder, holder.tokenDestination());
+      return held.grant().scopes().contains(scope) && isLeased(held.destination(), scope)
+          ? null
+          : ProblemCode.INSUFFICIENT_SCOPE;
+    } catch (RefusedException e) {
+      return e.code();
     }
   }
 
@@ -219,7 +298,7 @@ public final class Access {
             .match(
                 use.method(),
                 use.path(),
-                scope -> use.scopes().contains(scope) && grant.scopes().contains(scope));
+                scope -> use.holder().scopes().contains(scope) && grant.scopes().contains(scope));
     if (match == null) {
       throw refused(
           ProblemCode.INSUFFICIENT_SCOPE,

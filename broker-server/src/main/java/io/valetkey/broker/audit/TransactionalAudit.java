@@ -18,8 +18,21 @@ public final class TransactionalAudit {
    * @throws SQLException if the database refuses; the transaction must then be rolled back
    */
   public static void record(Connection transaction, AuditRecord record) throws SQLException {
+    var _ = recordUnder(transaction, record, OpenRecord.ANY_EPOCH);
+  }
+
+  /**
+   * Adds the record to the transaction of this connection if the stop epoch is still the one under
+   * which it was decided, and keeps a stop from raising it until the transaction has ended.
+   *
+   * @return false if a stop came between: nothing was added, and the transaction must be rolled
+   *     back and decided again
+   * @throws SQLException if the database refuses; the transaction must then be rolled back
+   */
+  public static boolean recordUnder(Connection transaction, AuditRecord record, long epoch)
+      throws SQLException {
     var batch = new AuditBatch(transaction);
-    batch.add(record, OpenRecord.ANY_EPOCH);
-    batch.insert();
+    batch.add(record, epoch);
+    return batch.insert()[0];
   }
 }

@@ -2,6 +2,7 @@ package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.Decision;
+import io.valetkey.broker.access.Holder;
 import io.valetkey.broker.access.Use;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.problem.ProblemCode;
@@ -86,18 +87,16 @@ public final class BrokerPermissions implements Permissions {
 
   @Override
   public Permit authorise(Caller caller, String destination, String method, RequestPath path) {
-    Use use =
-        new Use(
+    Holder holder =
+        new Holder(
             caller.agent(),
             caller.issuer(),
             caller.subject(),
             caller.jti(),
             caller.tokenEpoch(),
             caller.destination(),
-            caller.scopes(),
-            destination,
-            method,
-            path);
+            caller.scopes());
+    Use use = new Use(holder, destination, method, path);
     return switch (access.decideUse(use)) {
       case Decision.Granted granted ->
           new Permit(

@@ -23,7 +23,7 @@ record GatewayProblem(ProblemCode code, UUID decisionId) {
 
   /** The answer to a refusal for this true reason. */
   static GatewayProblem of(ProblemCode reason, UUID decisionId) {
-    return new GatewayProblem(onTheWire(reason), decisionId);
+    return new GatewayProblem(reason.toHolder(), decisionId);
   }
 
   /** The header fields besides those of the body. */
@@ -50,29 +50,5 @@ record GatewayProblem(ProblemCode code, UUID decisionId) {
   String json() {
     return "{\"type\":\"%s%s\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"decision_id\":\"%s\"}"
         .formatted(CATALOGUE, code.code(), code.title(), code.status(), code.code(), decisionId);
-  }
-
-  /** An unknown destination and somebody else's, a stopped token and a forged one look the same. */
-  private static ProblemCode onTheWire(ProblemCode reason) {
-    return switch (reason) {
-      case DESTINATION_UNKNOWN, DESTINATION_DISABLED, NOT_GRANTED, GRANT_EXPIRED ->
-          ProblemCode.NOT_FOUND;
-      case TOKEN_MALFORMED,
-          ISSUER_UNKNOWN,
-          ALGORITHM_NOT_ALLOWED,
-          KEY_UNKNOWN,
-          SIGNATURE_INVALID,
-          CLAIMS_INVALID,
-          TOKEN_EXPIRED,
-          AUDIENCE_MISMATCH,
-          TOKEN_REPLAYED,
-          TOKEN_REVOKED,
-          AGENT_UNKNOWN,
-          AGENT_AMBIGUOUS,
-          AGENT_DISABLED,
-          STOPPED ->
-          ProblemCode.INVALID_TOKEN;
-      default -> reason;
-    };
   }
 }

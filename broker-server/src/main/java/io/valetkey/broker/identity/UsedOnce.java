@@ -62,6 +62,23 @@ public final class UsedOnce {
   }
 
   /**
+   * Uses up an identity token that may be used once; one that may be used again passes.
+   *
+   * @throws RefusedException {@link ProblemCode#TOKEN_REPLAYED} if it was used before or has no id,
+   *     {@link ProblemCode#TEMPORARILY_UNAVAILABLE} as {@link #claim}
+   */
+  public void claimIdentity(VerifiedWorkload workload) {
+    if (!workload.useOnce()) {
+      return;
+    }
+    String jti = workload.jti();
+    if (jti == null || !claim("identity", workload.issuer(), jti, workload.expiresAt())) {
+      throw new RefusedException(
+          ProblemCode.TOKEN_REPLAYED, "The identity token was used before, or has no jti");
+    }
+  }
+
+  /**
    * Removes entries that are no longer needed.
    *
    * @return how many

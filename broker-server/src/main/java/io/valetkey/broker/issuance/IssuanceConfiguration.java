@@ -5,6 +5,7 @@ import io.valetkey.broker.access.RateLimits;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.identity.UsedOnce;
+import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
@@ -88,6 +89,35 @@ public class IssuanceConfiguration {
             settings,
             servers.destinationsByAgent());
     return at(servlet, "introspection", OAuthPaths.INTROSPECT);
+  }
+
+  @Bean
+  TokenHolders tokenHolders(AccessTokens tokens, DpopProofs proofs, TokenSettings settings) {
+    return new TokenHolders(tokens, proofs, settings);
+  }
+
+  @Bean
+  ServletRegistrationBean<HttpServlet> leaseEndpoint(
+      TokenHolders holders, Leases leases, Access access, AuditLog auditLog) {
+    return at(
+        new LeaseEndpoint(holders, leases, access, auditLog),
+        "leases",
+        OAuthPaths.LEASES,
+        OAuthPaths.LEASES + "/*");
+  }
+
+  @Bean
+  ServletRegistrationBean<HttpServlet> awsCredentials(
+      IdentityVerifier identities,
+      UsedOnce usedOnce,
+      AccessTokens tokens,
+      TokenHolders holders,
+      Access access,
+      Leases leases,
+      AuditLog auditLog) {
+    var servlet =
+        new AwsCredentials(identities, usedOnce, tokens, holders, access, leases, auditLog);
+    return at(servlet, "aws-credentials", OAuthPaths.AWS_CREDENTIALS + "/*");
   }
 
   private static ServletRegistrationBean<HttpServlet> at(

@@ -75,7 +75,8 @@ final class IssueToken {
       Decision.Granted granted = require(access.decideToken(wish));
       requireClientId(request, workload, granted.agent());
       if (!claimed) {
-        claim(workload);
+        // Last of all checks, so that nothing but a use uses an identity token up.
+        usedOnce.claimIdentity(workload);
         claimed = true;
       }
       AccessTokenClaims claims = claims(workload, granted, keyThumbprint);
@@ -108,18 +109,6 @@ final class IssueToken {
         && !clientId.equals(workload.subject())) {
       throw new RefusedException(
           ProblemCode.AGENT_UNKNOWN, "The client_id is neither the agent nor the subject");
-    }
-  }
-
-  /** Last of all checks, so that nothing but a use uses an identity token up. */
-  private void claim(VerifiedWorkload workload) {
-    if (!workload.useOnce()) {
-      return;
-    }
-    String jti = workload.jti();
-    if (jti == null || !usedOnce.claim("identity", workload.issuer(), jti, workload.expiresAt())) {
-      throw new RefusedException(
-          ProblemCode.TOKEN_REPLAYED, "The identity token was used before, or has no jti");
     }
   }
 

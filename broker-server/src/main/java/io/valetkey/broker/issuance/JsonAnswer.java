@@ -14,9 +14,15 @@ final class JsonAnswer {
 
   static void send(HttpServletResponse response, int status, Map<String, ?> members)
       throws IOException {
+    send(response, status, members, "application/json");
+  }
+
+  static void send(
+      HttpServletResponse response, int status, Map<String, ?> members, String contentType)
+      throws IOException {
     byte[] body = JSON.writeValueAsBytes(members);
     response.setStatus(status);
-    response.setContentType("application/json");
+    response.setContentType(contentType);
     response.setHeader("Cache-Control", "no-store");
     response.setHeader("X-Content-Type-Options", "nosniff");
     response.setContentLength(body.length);

@@ -88,6 +88,7 @@ record OAuthError(
           INVALID_TOKEN,
           INSUFFICIENT_SCOPE,
           FORBIDDEN,
+          LEASE_LIMIT,
           CREDENTIAL_UNAVAILABLE,
           UPSTREAM_ADDRESS_REFUSED,
           UPSTREAM_UNREACHABLE,

@@ -21,5 +21,11 @@ public final class OAuthPaths {
   /** OpenID Connect discovery. */
   public static final String DISCOVERY = "/.well-known/openid-configuration";
 
+  /** Leased credentials; each lease has a path below it. */
+  public static final String LEASES = "/v1/leases";
+
+  /** Leased credentials in the shape of the AWS container credentials; a destination each. */
+  public static final String AWS_CREDENTIALS = "/v1/aws-credentials";
+
   private OAuthPaths() {}
 }

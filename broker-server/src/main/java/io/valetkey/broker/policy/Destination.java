@@ -11,7 +11,9 @@ import org.jspecify.annotations.Nullable;
  * A destination with its scopes, as the decision and the gateway use it.
  *
  * @param name its name
+ * @param kind how a credential reaches it
  * @param enabled whether it can be reached
+ * @param origin the upstream as the policy writes it
  * @param host the upstream's host, as DNS and its certificate know it
  * @param port the upstream's port
  * @param credential where the real credential comes from
@@ -25,7 +27,9 @@ import org.jspecify.annotations.Nullable;
  */
 public record Destination(
     String name,
+    DestinationSpec.DestinationKind kind,
     boolean enabled,
+    String origin,
     String host,
     int port,
     DestinationSpec.Credential credential,
@@ -75,10 +79,12 @@ public record Destination(
     DestinationSpec.ByteSize maxBody = spec.maxRequestBody();
     return new Destination(
         name,
+        spec.kind(),
         enabled == null || enabled,
+        spec.origin(),
         origin.getHost(),
         origin.getPort() < 0 ? HTTPS : origin.getPort(),
-        spec.credential(),
+        credential(spec),
         Slot.compile(spec.slot()),
         timeout == null ? TIMEOUT : timeout,
         maxStream == null ? MAX_STREAM : maxStream,
@@ -86,6 +92,28 @@ public record Destination(
         spec.audit() == DestinationSpec.AuditDetail.FULL,
         Map.copyOf(scopes),
         rules(scopes));
+  }
+
+  /** The engine is known from here on, whether it was written or follows from the origin. */
+  private static DestinationSpec.Credential credential(DestinationSpec spec) {
+    return spec.credential() instanceof DestinationSpec.Credential.VaultDynamic dynamic
+        ? new DestinationSpec.Credential.VaultDynamic(
+            dynamic.mount(),
+            dynamic.role(),
+            engine(spec, dynamic),
+            Boolean.TRUE.equals(dynamic.fixed()),
+            dynamic.parameters() == null ? Map.of() : Map.copyOf(dynamic.parameters()))
+        : spec.credential();
+  }
+
+  static @Nullable LeaseEngine engine(
+      DestinationSpec spec, DestinationSpec.Credential.VaultDynamic dynamic) {
+    if (dynamic.engine() != null) {
+      return dynamic.engine();
+    }
+    return spec.kind() == DestinationSpec.DestinationKind.AWS
+        ? LeaseEngine.AWS
+        : LeaseEngine.of(spec.origin());
   }
 
   private static ScopeRules rules(Map<String, ScopeSpec> scopes) {
@@ -97,7 +125,9 @@ public record Destination(
   Destination with(Map<String, ScopeSpec> newScopes) {
     return new Destination(
         name,
+        kind,
         enabled,
+        origin,
         host,
         port,
         credential,

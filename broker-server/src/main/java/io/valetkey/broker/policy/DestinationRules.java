@@ -44,12 +44,27 @@ final class DestinationRules {
   private static final long MOST_BODY = 1L << 30;
 
   private final Predicate<InetAddress> allowed;
+  private final LeaseRules leaseRules;
 
-  DestinationRules(Predicate<InetAddress> allowed) {
+  /**
+   * Rules.
+   *
+   * @param allowed which addresses the gateway may connect to
+   * @param leasable which addresses agents may be given credentials for
+   */
+  DestinationRules(Predicate<InetAddress> allowed, Predicate<InetAddress> leasable) {
     this.allowed = allowed;
+    this.leaseRules = new LeaseRules(leasable);
   }
 
   void check(DestinationSpec spec, Errors errors) {
+    switch (spec.kind()) {
+      case HTTP -> checkHttp(spec, errors);
+      case LEASE, AWS -> leaseRules.check(spec, errors);
+    }
+  }
+
+  private void checkHttp(DestinationSpec spec, Errors errors) {
     String originError = WebAddress.originError(spec.origin(), allowed);
     if (originError != null) {
       errors.invalid("/origin", originError);
@@ -61,6 +76,9 @@ final class DestinationRules {
           errors.invalid("/credential/name", "must be a file name of letters, digits, . _ and -");
         }
       }
+      case Credential.VaultDynamic _ ->
+          errors.invalid(
+              "/credential/source", "must be vault-kv or file where the gateway uses it");
     }
     if (spec.slot() != null) {
       checkSlot(spec.slot(), errors);
@@ -73,18 +91,22 @@ final class DestinationRules {
   }
 
   private static void checkVault(Credential.VaultKv kv, Errors errors) {
-    String mountError = pathError(kv.mount());
-    if (mountError != null) {
-      errors.invalid("/credential/mount", mountError);
-    } else if (isReserved(kv.mount())) {
-      errors.invalid("/credential/mount", "must not be one of Vault's own mounts");
-    }
+    checkMount(kv.mount(), errors);
     String pathError = pathError(kv.path());
     if (pathError != null) {
       errors.invalid("/credential/path", pathError);
     }
     if (!VAULT_SEGMENT.matcher(kv.field()).matches()) {
       errors.invalid("/credential/field", "must be the name of one field of the secret");
+    }
+  }
+
+  static void checkMount(String mount, Errors errors) {
+    String mountError = pathError(mount);
+    if (mountError != null) {
+      errors.invalid("/credential/mount", mountError);
+    } else if (isReserved(mount)) {
+      errors.invalid("/credential/mount", "must not be one of Vault's own mounts");
     }
   }
 

@@ -2,13 +2,15 @@ package io.valetkey.broker.policy;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
  * One upstream that agents may reach.
  *
  * @param kind how a credential reaches it
- * @param origin scheme, host and port of the upstream, {@code https} only
+ * @param origin scheme, host and port of the upstream, {@code https} only; of a leased one what the
+ *     credential is for, such as {@code postgresql://host:5432/database}
  * @param credential where the real credential comes from
  * @param slot where in the request it goes; {@code Authorization: Bearer} if absent
  * @param timeout how long the upstream may take to begin its answer; 60 s if absent
@@ -31,7 +33,12 @@ public record DestinationSpec(
 
   /** How a credential reaches the destination. */
   public enum DestinationKind {
-    HTTP
+    /** Brokered: the gateway puts the credential into each request. */
+    HTTP,
+    /** Leased: the agent is handed a credential of its own, which can be taken back. */
+    LEASE,
+    /** Leased, as the credentials of an AWS SDK. */
+    AWS
   }
 
   /** How much of the allowed traffic is recorded one by one. */
@@ -58,6 +65,23 @@ public record DestinationSpec(
      * @param name the file's name, without any folder
      */
     record File(String name) implements Credential {}
+
+    /**
+     * A role of an engine of Vault that makes credentials on demand.
+     *
+     * @param mount the engine's mount, for example {@code database}
+     * @param role the role, where a scope names no other
+     * @param engine which engine it is; told by the origin's scheme if absent
+     * @param fixed whether the role is one of an account that exists already ({@code static})
+     * @param parameters what the engine is asked with besides; none if absent
+     */
+    record VaultDynamic(
+        String mount,
+        String role,
+        @Nullable LeaseEngine engine,
+        @Nullable Boolean fixed,
+        @Nullable Map<String, String> parameters)
+        implements Credential {}
   }
 
   /**

@@ -160,7 +160,7 @@ public final class PolicyStore {
     ResourceSpec spec = json.read(id.kind(), document);
     List<FieldError> errors = new ArrayList<>(validator.check(spec));
     if (errors.isEmpty()) {
-      errors.addAll(references.check(spec));
+      errors.addAll(references.check(id, spec));
     }
     if (!errors.isEmpty()) {
       throw InvalidResourceException.of(errors);

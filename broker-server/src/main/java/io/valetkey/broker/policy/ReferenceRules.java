@@ -38,14 +38,14 @@ final class ReferenceRules {
   }
 
   /** What the resource refers to that is not there, or does not fit. */
-  List<FieldError> check(ResourceSpec spec) {
+  List<FieldError> check(ResourceId id, ResourceSpec spec) {
     Errors errors = new Errors();
     switch (spec) {
       case AgentSpec agent -> checkIdentities(agent.identities(), errors);
       case GrantSpec grant -> checkGrant(grant, errors);
       case IssuerSpec issuer -> {}
       case DestinationSpec destination -> {}
-      case ScopeSpec scope -> {}
+      case ScopeSpec scope -> checkScopeFits(String.valueOf(id.parent()), scope, errors);
     }
     return errors.all();
   }
@@ -68,8 +68,33 @@ final class ReferenceRules {
                 throw conflict(
                     "The grant " + other + " already joins this agent and this destination.");
               });
-      case DestinationSpec destination -> {}
+      case DestinationSpec destination ->
+          checkKindStays(id.name(), destination, (DestinationSpec) before);
       case ScopeSpec scope -> {}
+    }
+  }
+
+  /** A scope says what its kind of destination can do: requests to allow, or a role to lease. */
+  private void checkScopeFits(String destination, ScopeSpec scope, Errors errors) {
+    boolean leased =
+        rows.find(ResourceId.of(ResourceKind.DESTINATION, destination))
+            .map(stored -> (DestinationSpec) json.read(ResourceKind.DESTINATION, stored.spec()))
+            .filter(spec -> spec.kind() != DestinationSpec.DestinationKind.HTTP)
+            .isPresent();
+    if (leased && scope.lease() == null) {
+      errors.add("/lease", FieldError.REQUIRED, "is required: the destination is leased");
+    } else if (!leased && scope.lease() != null) {
+      errors.invalid("/lease", "must be left out: the destination is not leased");
+    }
+  }
+
+  /** Its scopes would mean nothing. */
+  private void checkKindStays(
+      String name, DestinationSpec destination, @Nullable DestinationSpec before) {
+    if (before != null
+        && (before.kind() == DestinationSpec.DestinationKind.HTTP)
+            != (destination.kind() == DestinationSpec.DestinationKind.HTTP)) {
+      refuseIfAny("scopes of the other kind", names("scope WHERE destination = ?", name));
     }
   }
 

@@ -92,7 +92,7 @@ public final class ResourceJson {
 
   private static DestinationSpec destination(JsonFields fields) {
     return new DestinationSpec(
-        destinationKind(fields),
+        fields.requiredChoice("kind", DestinationKind.class),
         fields.requiredText("origin"),
         fields.required(
             "credential", fields.nested("credential", ResourceJson::credential), NO_CREDENTIAL),
@@ -104,15 +104,6 @@ public final class ResourceJson {
         fields.flag("enabled"));
   }
 
-  private static DestinationKind destinationKind(JsonFields fields) {
-    String kind = fields.text("kind");
-    if ("lease".equals(kind) || "aws".equals(kind)) {
-      fields.error("kind", FieldError.UNSUPPORTED, "is not supported yet; supported now: http");
-      return DestinationKind.HTTP;
-    }
-    return fields.requiredChoice("kind", DestinationKind.class);
-  }
-
   private static Credential credential(JsonFields fields) {
     String source = fields.text("source");
     return switch (source) {
@@ -122,6 +113,13 @@ public final class ResourceJson {
               fields.requiredText("path"),
               fields.requiredText("field"));
       case "file" -> new Credential.File(fields.requiredText("name"));
+      case "vault-dynamic" ->
+          new Credential.VaultDynamic(
+              fields.requiredText("mount"),
+              fields.requiredText("role"),
+              fields.choice("engine", LeaseEngine.class),
+              fields.flag("static"),
+              fields.textMap("parameters"));
       case null -> {
         fields.ignoreRest();
         yield fields.required("source", null, NO_CREDENTIAL);
@@ -131,7 +129,7 @@ public final class ResourceJson {
         fields.error(
             "source",
             FieldError.UNSUPPORTED,
-            "is not a supported source; supported now: vault-kv, file");
+            "is not a supported source; supported now: vault-kv, vault-dynamic, file");
         yield NO_CREDENTIAL;
       }
     };
@@ -145,10 +143,20 @@ public final class ResourceJson {
   }
 
   private static ScopeSpec scope(JsonFields fields) {
+    ScopeSpec.Lease lease = fields.nested("lease", ResourceJson::leaseTerms);
     return new ScopeSpec(
-        fields.requiredList(
-            "allow", rule -> new Rule(rule.requiredTexts("methods"), rule.requiredTexts("paths"))),
+        lease == null ? fields.requiredList("allow", ResourceJson::rule) : List.of(),
+        lease,
         fields.duration("maxTokenTtl"));
+  }
+
+  private static Rule rule(JsonFields fields) {
+    return new Rule(fields.requiredTexts("methods"), fields.requiredTexts("paths"));
+  }
+
+  private static ScopeSpec.Lease leaseTerms(JsonFields fields) {
+    return new ScopeSpec.Lease(
+        fields.text("role"), fields.duration("maxTtl"), fields.integer("maxLive"));
   }
 
   private static GrantSpec grant(JsonFields fields) {

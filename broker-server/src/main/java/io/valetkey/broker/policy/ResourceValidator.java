@@ -36,7 +36,8 @@ public final class ResourceValidator {
    * Makes a validator.
    *
    * @param destinationAddresses which addresses destinations may name
-   * @param issuerAddresses which addresses the keys and reviews of issuers may name
+   * @param issuerAddresses which addresses the keys and reviews of issuers may name, and leased
+   *     destinations, which the gateway never connects to
    * @param bearerTokenFiles which files issuers may name; absolute and without dot segments
    */
   public ResourceValidator(
@@ -44,7 +45,7 @@ public final class ResourceValidator {
       Predicate<InetAddress> issuerAddresses,
       Predicate<Path> bearerTokenFiles) {
     this.issuerRules = new IssuerRules(issuerAddresses, bearerTokenFiles);
-    this.destinationRules = new DestinationRules(destinationAddresses);
+    this.destinationRules = new DestinationRules(destinationAddresses, issuerAddresses);
   }
 
   /** Everything that is wrong with a resource, in the order of its fields; empty if nothing is. */
@@ -100,6 +101,9 @@ public final class ResourceValidator {
     }
     for (int i = 0; i < Math.min(rules.size(), MOST_RULES); i++) {
       checkRule("/allow/" + i, rules.get(i), errors);
+    }
+    if (scope.lease() != null) {
+      LeaseRules.checkTerms(scope.lease(), errors);
     }
     checkTokenTtl(scope.maxTokenTtl(), errors);
   }

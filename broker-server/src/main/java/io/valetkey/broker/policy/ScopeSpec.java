@@ -8,10 +8,22 @@ import org.jspecify.annotations.Nullable;
  * A named set of allow rules on one destination. What no rule allows is refused.
  *
  * @param allow the rules; none is zero access
+ * @param lease what may be leased, on a leased destination; absent on any other
  * @param maxTokenTtl the longest life of an access token with this scope; no bound of its own if
  *     absent
  */
-public record ScopeSpec(List<Rule> allow, @Nullable Duration maxTokenTtl) implements ResourceSpec {
+public record ScopeSpec(List<Rule> allow, @Nullable Lease lease, @Nullable Duration maxTokenTtl)
+    implements ResourceSpec {
+
+  /**
+   * What may be leased.
+   *
+   * @param role the role in Vault; the destination's if absent
+   * @param maxTtl how long a lease lives at most, renewals included; 1 h if absent
+   * @param maxLive how many leases one agent may have at once; 10 if absent
+   */
+  public record Lease(
+      @Nullable String role, @Nullable Duration maxTtl, @Nullable Integer maxLive) {}
 
   /**
    * Allows each of the methods on each of the paths.

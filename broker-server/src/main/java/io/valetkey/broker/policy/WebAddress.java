@@ -5,6 +5,7 @@ import java.net.URI;
 import java.net.URISyntaxException;
 import java.util.Locale;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -19,6 +20,8 @@ final class WebAddress {
   private static final Pattern IPV4 =
       Pattern.compile("((25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)(\\.(?!$)|$)){4}");
   private static final Pattern NUMBER = Pattern.compile("[0-9]+|0x[0-9a-f]*");
+  private static final Pattern LEASE_PATH =
+      Pattern.compile("(/([A-Za-z0-9_-][A-Za-z0-9._-]{0,127})?)?");
   private static final Set<String> METADATA_NAMES =
       Set.of("metadata", "metadata.google.internal", "instance-data");
 
@@ -37,6 +40,29 @@ final class WebAddress {
     }
     if (!origin.equals("https://" + uri.getRawAuthority()) || uri.getRawUserInfo() != null) {
       return "must be scheme, host and port only, without a final slash";
+    }
+    return authorityError(uri, allowed);
+  }
+
+  /**
+   * Checks what a leased credential is for: scheme, host, a port if need be, and at most one path
+   * segment, the name of a database or a virtual host.
+   *
+   * @param schemes the schemes that fit
+   * @param allowed which addresses such a place may have
+   * @return what is wrong, null if nothing
+   */
+  static @Nullable String leaseOriginError(
+      String origin, Set<String> schemes, Predicate<InetAddress> allowed) {
+    URI uri = parse(origin);
+    if (uri == null || !schemes.contains(uri.getScheme())) {
+      return "must begin with " + String.join(":// or ", new TreeSet<>(schemes)) + "://";
+    }
+    if (uri.getRawUserInfo() != null || uri.getRawQuery() != null || uri.getRawFragment() != null) {
+      return "must have no user information, no query and no fragment";
+    }
+    if (!LEASE_PATH.matcher(uri.getRawPath()).matches()) {
+      return "must have at most one path segment, of letters, digits and . _ -";
     }
     return authorityError(uri, allowed);
   }

@@ -38,6 +38,7 @@ public enum ProblemCode {
   INSUFFICIENT_SCOPE(403, false, "The token's scopes do not allow this request"),
   FORBIDDEN(403, false, "The role does not allow this"),
   RATE_LIMITED(429, true, "The limit is used up for now"),
+  LEASE_LIMIT(429, true, "The agent has as many leases as it may have"),
 
   // Why an identity was not accepted: audit only, never on the wire.
   TOKEN_MALFORMED(400, false, "The identity token is not one canonical compact JWS"),
@@ -87,6 +88,32 @@ public enum ProblemCode {
     this.status = status;
     this.retryable = retryable;
     this.title = title;
+  }
+
+  /**
+   * What the holder of an access token may be told instead: an unknown destination and somebody
+   * else's, a stopped token and a forged one look the same.
+   */
+  public ProblemCode toHolder() {
+    return switch (this) {
+      case DESTINATION_UNKNOWN, DESTINATION_DISABLED, NOT_GRANTED, GRANT_EXPIRED -> NOT_FOUND;
+      case TOKEN_MALFORMED,
+          ISSUER_UNKNOWN,
+          ALGORITHM_NOT_ALLOWED,
+          KEY_UNKNOWN,
+          SIGNATURE_INVALID,
+          CLAIMS_INVALID,
+          TOKEN_EXPIRED,
+          AUDIENCE_MISMATCH,
+          TOKEN_REPLAYED,
+          TOKEN_REVOKED,
+          AGENT_UNKNOWN,
+          AGENT_AMBIGUOUS,
+          AGENT_DISABLED,
+          STOPPED ->
+          INVALID_TOKEN;
+      default -> this;
+    };
   }
 
   /** The stable code, for example {@code invalid_target}. */

@@ -19,6 +19,7 @@ public final class AccessToken {
   private final Set<String> scopes;
   private final Instant issuedAt;
   private final Instant expiresAt;
+  private final @Nullable String podUid;
   private final @Nullable String keyThumbprint;
 
   AccessToken(AccessTokenClaims claims) {
@@ -31,6 +32,7 @@ public final class AccessToken {
     this.scopes = Set.copyOf(claims.scopes());
     this.issuedAt = claims.issuedAt();
     this.expiresAt = claims.expiresAt();
+    this.podUid = claims.podUid();
     this.keyThumbprint = claims.keyThumbprint();
   }
 
@@ -62,6 +64,11 @@ public final class AccessToken {
   /** The subject of that identity at its issuer. */
   public String subject() {
     return subject;
+  }
+
+  /** The pod that it was issued to, if its platform told. */
+  public @Nullable String podUid() {
+    return podUid;
   }
 
   /** The only destination it is for. */

@@ -96,7 +96,7 @@ public final class AccessTokens {
         text(payload, "sub"),
         String.valueOf(wid.get("iss")),
         String.valueOf(wid.get("sub")),
-        null,
+        wid.get("pod_uid") instanceof String podUid ? podUid : null,
         destination,
         Arrays.stream(text(payload, "scope").split(" ")).filter(s -> !s.isEmpty()).toList(),
         time(payload, "iat"),

@@ -20,6 +20,8 @@ final class CredentialText {
       case DestinationSpec.Credential.File file -> "file " + printable(file.name());
       case DestinationSpec.Credential.VaultKv kv ->
           printable("vault-kv " + kv.mount() + "/" + kv.path() + "#" + kv.field());
+      case DestinationSpec.Credential.VaultDynamic dynamic ->
+          printable("vault-dynamic " + dynamic.mount() + "/" + dynamic.role());
     };
   }
 

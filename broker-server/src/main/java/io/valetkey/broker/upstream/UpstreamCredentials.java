@@ -113,6 +113,8 @@ public final class UpstreamCredentials implements AutoCloseable {
     return switch (reference) {
       case DestinationSpec.Credential.File file -> files.read(file);
       case DestinationSpec.Credential.VaultKv kv -> vault.read(kv);
+      case DestinationSpec.Credential.VaultDynamic dynamic ->
+          throw CredentialText.refused(dynamic, "is leased to agents, not used by the gateway");
     };
   }
 

@@ -119,7 +119,8 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
       throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "test");
     }
     var scope =
-        new ScopeSpec(List.of(new ScopeSpec.Rule(ScopeRules.METHODS, List.of("/v1/**"))), null);
+        new ScopeSpec(
+            List.of(new ScopeSpec.Rule(ScopeRules.METHODS, List.of("/v1/**"))), null, null);
     var rules = new ScopeRules(Map.of("s", scope.allow()));
     ScopeRules.Match match = rules.match(method, path, caller.scopes()::contains);
     if (match == null) {
@@ -128,7 +129,9 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     var target =
         new Destination(
             "up",
+            DestinationSpec.DestinationKind.HTTP,
             true,
+            "https://upstream.test",
             "upstream.test",
             upstreamPort,
             new DestinationSpec.Credential.File("up"),

@@ -97,7 +97,11 @@ class ResourceJsonTest {
           AGENT | {"identities":[],"name":"x"}                                        | /name                     | unknown_field
           ISSUER| {"type":"Kubernetes","issuer":"https://k","keys":{}}                | /type                     | invalid_value
           ISSUER| {"issuer":"https://k","keys":{}}                                    | /type                     | required
-          DESTINATION | {"kind":"lease","origin":"https://a","credential":{"source":"file","name":"f"}} | /kind | unsupported
+          DESTINATION | {"kind":"leased","origin":"https://a","credential":{"source":"file","name":"f"}} | /kind | invalid_value
+          DESTINATION | {"kind":"lease","origin":"postgresql://a","credential":{"source":"vault-dynamic","mount":"m"}} | /credential/role | required
+          DESTINATION | {"kind":"lease","origin":"https://a","credential":{"source":"vault-dynamic","mount":"m","role":"r","engine":"oracle"}} | /credential/engine | invalid_value
+          SCOPE | {"lease":{"maxLive":"3"}}                                           | /lease/maxLive            | wrong_type
+          SCOPE | {"lease":{},"allow":[]}                                             | /allow                    | unknown_field
           DESTINATION | {"kind":"","origin":"https://a","credential":{"source":"file","name":"f"}} | /kind | invalid_value
           DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":""}} | /credential/source | unsupported
           DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":null}} | /credential/source | required

@@ -7,6 +7,7 @@ import io.valetkey.broker.RunningBroker;
 import io.valetkey.broker.TestIssuer;
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.Decision;
+import io.valetkey.broker.access.Holder;
 import io.valetkey.broker.access.Use;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.AuditRecord.Outcome;
@@ -411,13 +412,14 @@ class PolicyPropertyTest {
     }
     Use use =
         new Use(
-            agent,
-            issuer,
-            subject,
-            "jti-" + random.nextLong(),
-            epoch,
-            tokenDestination,
-            scopes,
+            new Holder(
+                agent,
+                issuer,
+                subject,
+                "jti-" + random.nextLong(),
+                epoch,
+                tokenDestination,
+                scopes),
             destination,
             method,
             RequestPath.parse(path));

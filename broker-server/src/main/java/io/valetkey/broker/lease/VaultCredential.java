@@ -1,0 +1,50 @@
+package io.valetkey.broker.lease;
+
+import java.time.Duration;
+import org.jspecify.annotations.Nullable;
+
+/** What Vault answered when it was asked for a credential. */
+final class VaultCredential {
+
+  private final @Nullable String leaseId;
+  private final Duration life;
+  private final boolean renewable;
+  private final boolean revocable;
+  private final LeasedCredential credential;
+
+  VaultCredential(
+      @Nullable String leaseId,
+      Duration life,
+      boolean renewable,
+      boolean revocable,
+      LeasedCredential credential) {
+    this.leaseId = leaseId;
+    this.life = life;
+    this.renewable = renewable;
+    this.revocable = revocable;
+    this.credential = credential;
+  }
+
+  /** Vault's id of the lease; null for an account that exists already. */
+  @Nullable String leaseId() {
+    return leaseId;
+  }
+
+  /** How long it lives as it is. */
+  Duration life() {
+    return life;
+  }
+
+  boolean renewable() {
+    return renewable;
+  }
+
+  /** Whether ending the lease ends the credential. */
+  boolean revocable() {
+    return revocable;
+  }
+
+  LeasedCredential credential() {
+    return credential;
+  }
+}
