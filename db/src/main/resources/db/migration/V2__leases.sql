@@ -24,6 +24,9 @@ CREATE TABLE lease (
   fixed            boolean NOT NULL,
   token_accessor   text,
   vault_lease_id   text,
+  -- Whether the call that makes the credential is over and what it made is recorded. Vault keeps a credential whose owner
+  -- token ends while it is being made, so until then the token is left alone.
+  settled          boolean NOT NULL DEFAULT false,
   renewable        boolean NOT NULL DEFAULT false,
   revocable        boolean NOT NULL DEFAULT true,
 

@@ -3,6 +3,7 @@ package io.valetkey.broker.admin;
 import io.swagger.v3.oas.models.OpenAPI;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.identity.IdentityVerifier;
+import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.secret.SecretValue;
@@ -52,8 +53,14 @@ public class AdminConfiguration {
   }
 
   @Bean
-  StopController stopController(StopStore stops, AdminSettings settings, Clock clock) {
-    return new StopController(stops, settings.stopStaleness(), clock);
+  StopController stopController(
+      StopStore stops, Leases leases, AdminSettings settings, Clock clock) {
+    return new StopController(stops, leases.book(), settings.stopStaleness(), clock);
+  }
+
+  @Bean
+  LeaseController leaseController(Leases leases) {
+    return new LeaseController(leases.book());
   }
 
   @Bean

@@ -73,9 +73,12 @@ class ReachController {
             ? null
             : Instant.ofEpochSecond(grant.expiresAtSecond()).toString());
     ArrayNode allow = node.putArray("allow");
+    ArrayNode lease = node.putArray("lease");
     for (String scope : grant.scopes()) {
       ScopeSpec spec = destination == null ? null : destination.scopes().get(scope);
-      if (spec != null) {
+      if (spec != null && spec.lease() != null) {
+        lease.addObject().put("scope", scope).put("role", spec.lease().role());
+      } else if (spec != null) {
         for (ScopeSpec.Rule rule : spec.allow()) {
           ObjectNode entry = allow.addObject().put("scope", scope);
           rule.methods().forEach(entry.putArray("methods")::add);

@@ -4,6 +4,7 @@ import io.swagger.v3.oas.annotations.Hidden;
 import io.valetkey.broker.audit.AuditRecord;
 import io.valetkey.broker.audit.AuditRecord.Outcome;
 import io.valetkey.broker.audit.DecisionId;
+import io.valetkey.broker.lease.LeaseBook;
 import io.valetkey.broker.policy.Difference;
 import io.valetkey.broker.policy.PageCursor;
 import io.valetkey.broker.policy.StrictJson;
@@ -45,12 +46,14 @@ class StopController {
   private static final String ONE = ALL + "/{id}";
 
   private final StopStore stops;
+  private final LeaseBook leases;
   private final Duration staleness;
   private final Clock clock;
   private final StrictJson json = new StrictJson();
 
-  StopController(StopStore stops, Duration staleness, Clock clock) {
+  StopController(StopStore stops, LeaseBook leases, Duration staleness, Clock clock) {
     this.stops = stops;
+    this.leases = leases;
     this.staleness = staleness;
     this.clock = clock;
   }
@@ -139,8 +142,15 @@ class StopController {
         .put("total", progress.total());
     // Gateways cut what they carry before they acknowledge, and do not say how much it was.
     document.putObject("streams").putNull("cut");
-    document.putObject("leases").put("revoked", 0).put("pending", 0).put("irrevocable", 0);
-    return document.put("acknowledged", progress.acknowledged() == progress.total());
+    LeaseBook.Progress out = leases.progress(stop.target(), stop.epoch(), stop.createdAt());
+    document
+        .putObject("leases")
+        .put("revoked", out.revoked())
+        .put("pending", out.pending())
+        .put("irrevocable", out.irrevocable());
+    return document.put(
+        "acknowledged",
+        progress.acknowledged() == progress.total() && out.pending() + out.irrevocable() == 0);
   }
 
   /** A stop without its progress, which would be a question to the database for each of a list. */

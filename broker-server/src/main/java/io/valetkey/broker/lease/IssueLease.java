@@ -6,8 +6,10 @@ import io.valetkey.broker.audit.AuditRecord.Outcome;
 import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.upstream.VaultConnection;
 import java.time.Duration;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.vault.VaultException;
@@ -57,58 +59,98 @@ final class IssueLease {
     record.agent(granted.agent()).destination(wish.destination()).scopes(scope);
     record.detail("lease", id.toString()).detail("engine", source.engine().word());
     store.intend(id, wish.holder(), granted.epoch(), scope, wish.key(), source); // 1
-    boolean handedOut = false;
+    var attempt = new Attempt(id, wish, scope, granted.epoch(), source, record);
     try {
-      HandedLease handed = handOut(id, wish, scope, granted.epoch(), source, record);
-      handedOut = true;
-      return handed;
+      return attempt.run();
     } catch (VaultException | RestClientException | IllegalStateException e) {
       throw refusal(id, e);
     } finally {
-      if (!handedOut) {
-        end(id);
+      attempt.abandonUnlessDone();
+    }
+  }
+
+  /** One lease on its way to the agent, and what is known of its credential at each moment. */
+  private final class Attempt {
+
+    private final UUID id;
+    private final LeaseWish wish;
+    private final String scope;
+    private final long epoch;
+    private final LeaseSource source;
+    private final OpenRecord record;
+    private @Nullable VaultCredential credential;
+    private boolean asking;
+    private boolean done;
+
+    Attempt(
+        UUID id, LeaseWish wish, String scope, long epoch, LeaseSource source, OpenRecord record) {
+      this.id = id;
+      this.wish = wish;
+      this.scope = scope;
+      this.epoch = epoch;
+      this.source = source;
+      this.record = record;
+    }
+
+    HandedLease run() {
+      OwnerToken owner = vault.createOwner(id, source); // 2
+      if (!store.open(id, owner.accessor())) { // 3
+        throw new RefusedException(
+            ProblemCode.STOPPED, "The lease was ended while it was being handed out");
+      }
+      VaultCredential made = ask(owner); // 4
+      Duration life = least(made.life(), source.maxTtl());
+      if (life.isZero()) {
+        throw new IllegalStateException("Vault's credential ends at once");
+      }
+      record.detail("life_seconds", life.toSeconds());
+      Lease lease =
+          decisions.settle(
+              wish.holder(),
+              wish.destination(),
+              scope,
+              epoch,
+              under ->
+                  store.activate(
+                      id, made, life, under, record.completed(Outcome.GRANTED, null))); // 5
+      vault.prolong(owner.accessor(), LeaseVault.ownerLife(life)); // 6
+      done = true;
+      return new HandedLease(lease, made.credential());
+    }
+
+    private VaultCredential ask(OwnerToken owner) {
+      asking = true;
+      try {
+        VaultCredential made = vault.read(owner, source);
+        credential = made;
+        asking = false;
+        return made;
+      } catch (VaultException e) {
+        // Vault said no; without an answer it may still be making one.
+        asking = VaultConnection.status(e) == 0;
+        throw e;
+      }
+    }
+
+    /**
+     * If the database is away too, the row ends by its deadline and the owner token by its life.
+     */
+    void abandonUnlessDone() {
+      if (done) {
+        return;
+      }
+      try {
+        VaultCredential made = credential;
+        store.abandon(id, made == null ? null : made.leaseId(), !asking);
+        reaper.wake();
+      } catch (RefusedException e) {
+        log.warn("Lease {} is left to its deadline: {}", id, e.detail());
       }
     }
   }
 
-  private HandedLease handOut(
-      UUID id, LeaseWish wish, String scope, long epoch, LeaseSource source, OpenRecord record) {
-    OwnerToken owner = vault.createOwner(id, source); // 2
-    if (!store.open(id, owner.accessor())) { // 3
-      throw new RefusedException(
-          ProblemCode.STOPPED, "The lease was ended while it was being handed out");
-    }
-    VaultCredential credential = vault.read(owner, source); // 4
-    Duration life = least(credential.life(), source.maxTtl());
-    if (life.isZero()) {
-      throw new IllegalStateException("Vault's credential ends at once");
-    }
-    record.detail("life_seconds", life.toSeconds());
-    Lease lease =
-        decisions.settle(
-            wish.holder(),
-            wish.destination(),
-            scope,
-            epoch,
-            under ->
-                store.activate(
-                    id, credential, life, under, record.completed(Outcome.GRANTED, null))); // 5
-    vault.prolong(owner.accessor(), LeaseVault.ownerLife(life)); // 6
-    return new HandedLease(lease, credential.credential());
-  }
-
   static Duration least(Duration a, Duration b) {
     return a.compareTo(b) <= 0 ? a : b;
-  }
-
-  /** If the database is away too, the row ends by its deadline and the owner token by its life. */
-  private void end(UUID id) {
-    try {
-      store.requestEnd(id, EndReason.ABANDONED, null);
-      reaper.wake();
-    } catch (RefusedException e) {
-      log.warn("Lease {} is left to its deadline: {}", id, e.detail());
-    }
   }
 
   private static RefusedException refusal(UUID id, RuntimeException failure) {

@@ -21,8 +21,11 @@ public record LeaseSettings(
    */
   static final Duration BIRTH_LIFE = Duration.ofSeconds(60);
 
-  /** How long handing one out may take, from the record of the intent to the active lease. */
-  static final Duration PATIENCE = Duration.ofSeconds(30);
+  /**
+   * How long handing one out may take, from the record of the intent to the active lease. With the
+   * time that the last call may still take after it, it is less than the birth life.
+   */
+  static final Duration PATIENCE = Duration.ofSeconds(15);
 
   /** The name of the policy for the owner tokens of a source. */
   String policyFor(LeaseSource source) {

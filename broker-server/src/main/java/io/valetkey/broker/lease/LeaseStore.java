@@ -32,6 +32,12 @@ final class LeaseStore {
   private static final String LIVE = "state IN ('intent', 'open', 'active')";
   private static final String ENDING = "state IN ('revoke_pending', 'irrevocable')";
 
+  /** What may be ended now: not while its credential may be in the making. */
+  private static final String DUE =
+      ENDING
+          + " AND next_attempt_at <= now() AND (settled OR token_accessor IS NULL OR deadline +"
+          + " interval '15 seconds' < now())";
+
   private final JdbcTemplate template;
   private final JdbcClient jdbc;
   private final TransactionOperations transactions;
@@ -172,8 +178,8 @@ final class LeaseStore {
         epoch,
         () ->
             jdbc.sql(
-                    "UPDATE lease SET state = 'active', vault_lease_id = :vaultLeaseId, renewable ="
-                        + " :renewable, revocable = :revocable, epoch = :epoch, expires_at ="
+                    "UPDATE lease SET state = 'active', settled = true, vault_lease_id ="
+                        + " :vaultLeaseId, renewable = :renewable, revocable = :revocable, epoch = :epoch, expires_at ="
                         + " least(max_expires_at, now() + :life * interval '1 second') WHERE id ="
                         + " :id AND state = 'open' AND deadline > now() RETURNING "
                         + LeaseRows.COLUMNS)
@@ -249,6 +255,27 @@ final class LeaseStore {
     });
   }
 
+  /**
+   * Gives a lease up that was being handed out, whatever became of it meanwhile: even one that was
+   * taken for gone has to be ended if there is a credential after all.
+   *
+   * @param vaultLeaseId Vault's id of the credential that was made; null if none is known
+   * @param settled whether nothing can be made any more in its name
+   */
+  void abandon(UUID id, @Nullable String vaultLeaseId, boolean settled) {
+    inTransaction(() ->
+        jdbc.sql(
+                "UPDATE lease SET state = 'revoke_pending', ended_at = NULL, vault_lease_id ="
+                    + " CAST(:vaultLeaseId AS text), settled = :settled, revoke_at ="
+                    + " coalesce(revoke_at, now()), revoke_reason = coalesce(revoke_reason,"
+                    + " 'abandoned'), next_attempt_at = now() WHERE id = :id AND (state <>"
+                    + " 'revoked' OR CAST(:vaultLeaseId AS text) IS NOT NULL)")
+            .param("vaultLeaseId", vaultLeaseId)
+            .param("settled", settled)
+            .param("id", id)
+            .update());
+  }
+
   /** Orders the end of what has expired and of what was never handed out to its end. */
   int requestOverdue() {
     return inTransaction(() ->
@@ -267,20 +294,15 @@ final class LeaseStore {
   List<Lease> claim(int limit) {
     return claimWhere(
         "SELECT id FROM lease WHERE "
-            + ENDING
-            + " AND next_attempt_at <= now() ORDER BY"
-            + " next_attempt_at LIMIT ? FOR UPDATE SKIP LOCKED",
+            + DUE
+            + " ORDER BY next_attempt_at LIMIT ? FOR UPDATE SKIP LOCKED",
         limit);
   }
 
   /** Takes one lease, if it must be ended and nobody works on it. */
   Optional<Lease> claim(UUID id) {
     return claimWhere(
-            "SELECT id FROM lease WHERE "
-                + ENDING
-                + " AND next_attempt_at <= now() AND id = ? FOR"
-                + " UPDATE SKIP LOCKED",
-            id)
+            "SELECT id FROM lease WHERE " + DUE + " AND id = ? FOR UPDATE SKIP LOCKED", id)
         .stream()
         .findFirst();
   }
