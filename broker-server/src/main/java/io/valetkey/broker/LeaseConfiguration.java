@@ -6,10 +6,12 @@ import io.valetkey.broker.access.Access;
 import io.valetkey.broker.lease.LeaseSettings;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.lease.Reaper;
+import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.StopView;
 import java.time.Clock;
 import java.time.Duration;
+import java.util.Set;
 import javax.sql.DataSource;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.context.annotation.Bean;
@@ -62,12 +64,14 @@ class LeaseConfiguration {
       Clock clock) {
     var bounded = new TransactionTemplate(transactions);
     bounded.setTimeout(STEP_SECONDS);
+    AddressRules targets = AddressRules.forIssuers(Set.of());
     return new Leases(
         dataSource,
         bounded,
         hasVault(environment) ? VaultConfiguration.connect(environment) : null,
         check(new SettingsReader(environment)),
         access,
+        address -> targets.check(address, 0) == AddressRules.Verdict.ALLOWED,
         clock);
   }
 

@@ -59,6 +59,11 @@ public class AdminConfiguration {
   }
 
   @Bean
+  SelfTestController selfTestController(Leases leases, PolicyView policy, AuditLog auditLog) {
+    return new SelfTestController(leases.selfTest(), policy, auditLog);
+  }
+
+  @Bean
   LeaseController leaseController(Leases leases) {
     return new LeaseController(leases.book());
   }

@@ -11,6 +11,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -18,6 +19,7 @@ import org.springframework.http.HttpEntity;
 import org.springframework.http.HttpHeaders;
 import org.springframework.http.HttpMethod;
 import org.springframework.vault.VaultException;
+import org.springframework.vault.support.VaultResponse;
 import org.springframework.web.client.RestClientException;
 
 /**
@@ -207,6 +209,40 @@ final class LeaseVault {
       }
       throw e;
     }
+  }
+
+  /**
+   * The SQL of a role of the database engine.
+   *
+   * @param creation the statements that make a login
+   * @param revocation the statements that drop it; empty for the engine's own
+   * @param renewal the statements that prolong it; empty for the engine's own
+   */
+  record Templates(String creation, String revocation, String renewal) {}
+
+  /** The templates of a role; empty if we may not read it, or there is none. */
+  Optional<Templates> templates(String mount, String role) {
+    try {
+      VaultResponse answer =
+          connection().call(operations -> operations.read(mount + "/roles/" + role));
+      if (answer == null || answer.getData() == null) {
+        return Optional.empty();
+      }
+      Map<String, Object> data = answer.getRequiredData();
+      return Optional.of(
+          new Templates(
+              statements(data, "creation_statements"),
+              statements(data, "revocation_statements"),
+              statements(data, "renew_statements")));
+    } catch (VaultException e) {
+      return Optional.empty();
+    }
+  }
+
+  private static String statements(Map<String, Object> data, String name) {
+    return data.get(name) instanceof List<?> list
+        ? String.join(";\n", list.stream().map(String::valueOf).toList())
+        : "";
   }
 
   private Map<String, Object> post(String path, Map<String, Object> body) {

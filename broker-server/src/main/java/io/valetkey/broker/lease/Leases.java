@@ -6,9 +6,11 @@ import io.valetkey.broker.audit.AuditRecord.Outcome;
 import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.upstream.VaultConnection;
+import java.net.InetAddress;
 import java.time.Clock;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.Predicate;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
 import org.springframework.transaction.support.TransactionOperations;
@@ -21,6 +23,7 @@ public final class Leases implements AutoCloseable {
   private final IssueLease issueLease;
   private final RenewLease renewLease;
   private final Reaper reaper;
+  private final LeaseSelfTest selfTest;
   private final @Nullable VaultConnection vault;
 
   /**
@@ -29,6 +32,7 @@ public final class Leases implements AutoCloseable {
    * @param transactions transactions on the data source, read committed, with a time-out
    * @param vault a connection for leases alone, which belongs to them from here on; null if there
    *     is no Vault
+   * @param targets which addresses a self-test may connect to
    */
   public Leases(
       DataSource dataSource,
@@ -36,16 +40,19 @@ public final class Leases implements AutoCloseable {
       @Nullable VaultConnection vault,
       LeaseSettings settings,
       Access access,
+      Predicate<InetAddress> targets,
       Clock clock) {
     this.vault = vault;
     this.book = new LeaseBook(dataSource);
     this.store = new LeaseStore(dataSource, transactions);
     var leaseVault = new LeaseVault(vault, settings);
+    var endLease = new EndLease(store, leaseVault, settings.revocationBound(), clock);
+    this.selfTest = new LeaseSelfTest(store, leaseVault, endLease, new TargetProbe(targets));
     this.reaper =
         new Reaper(
             store,
             book,
-            new EndLease(store, leaseVault, settings.revocationBound(), clock),
+            endLease,
             new Reconciler(book, store, leaseVault, clock),
             access,
             settings.parallelRevocations());
@@ -56,6 +63,11 @@ public final class Leases implements AutoCloseable {
   /** Ends what must not be out any more. */
   public Reaper reaper() {
     return reaper;
+  }
+
+  /** Tries a destination out. */
+  public LeaseSelfTest selfTest() {
+    return selfTest;
   }
 
   /** What is out. */

@@ -14,6 +14,7 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.UUID;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -227,6 +228,96 @@ class LeaseTest {
             return true;
           }
         });
+  }
+
+  @Test
+  void selfTest_ofADestination_makesUsesEndsAndProvesItGone() throws Exception {
+    List<String> before = orders.dynamicRoles();
+
+    Answer test = selfTest("orders-db", null);
+
+    assertThat(test.body().path("outcome").asString())
+        .as(test.body().toString())
+        .isEqualTo("passed");
+    assertThat(test.body().path("steps").valueStream().map(s -> s.path("step").asString()).toList())
+        .containsExactly(
+            "template",
+            "owner_token",
+            "credential",
+            "use",
+            "valid_until",
+            "privileges",
+            "membership",
+            "own_grants",
+            "revoke",
+            "session",
+            "login");
+    assertThat(orders.dynamicRoles()).isEqualTo(before);
+  }
+
+  @Test
+  void selfTest_ofABadTemplate_saysWhatIsWrongWithIt() throws Exception {
+    vault.send(
+        "POST",
+        "database/roles/careless",
+        Map.of(
+            "db_name",
+            "orders",
+            "creation_statements",
+            "CREATE ROLE \"{{name}}\" WITH LOGIN CREATEDB PASSWORD '{{password}}'",
+            "revocation_statements",
+            "DROP ROLE IF EXISTS \"{{name}}\"",
+            "default_ttl",
+            "1h"));
+    vault.policy(
+        "valetkey-lease-database-careless",
+        "path \"database/creds/careless\" { capabilities = [\"read\"] }");
+    new Policies(broker)
+        .destination("careless", LeaseWorld.destination(orders.origin(), "careless", ""))
+        .scope("careless", "all", "{\"lease\":{}}")
+        .await(broker);
+
+    Answer test = selfTest("careless", "all");
+
+    assertThat(test.body().path("outcome").asString()).isEqualTo("failed");
+    List<String> failed =
+        test.body()
+            .path("steps")
+            .valueStream()
+            .filter(step -> step.path("result").asString().equals("failed"))
+            .map(step -> step.path("step").asString())
+            .toList();
+    assertThat(failed)
+        .containsExactly(
+            "template",
+            "template",
+            "template",
+            "template",
+            "valid_until",
+            "privileges",
+            "membership",
+            "session");
+  }
+
+  @Test
+  void selfTest_whereNothingIsLeased_saysSo() throws Exception {
+    new Policies(broker)
+        .destination(
+            "brokered",
+            "{\"kind\":\"http\",\"origin\":\"https://a.test\",\"credential\":{\"source\":\"file\",\"name\":\"f\"}}")
+        .await(broker);
+
+    assertThat(selfTest("brokered", null).code()).isEqualTo("invalid_request");
+    assertThat(selfTest("small", null).code()).isEqualTo("invalid_request");
+    assertThat(selfTest("nowhere", null).status()).isEqualTo(404);
+  }
+
+  private static Answer selfTest(String destination, String scope) throws Exception {
+    return LeaseWorld.send(
+        "POST",
+        broker.url() + "/admin/v1/destinations/" + destination + "/test",
+        RunningBroker.BOOTSTRAP_TOKEN,
+        scope == null ? null : "{\"scope\":\"" + scope + "\"}");
   }
 
   @Test

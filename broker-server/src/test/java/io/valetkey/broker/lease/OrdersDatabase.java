@@ -44,7 +44,7 @@ public final class OrdersDatabase implements AutoCloseable {
       execute(
           "CREATE ROLE orders_reader NOLOGIN",
           "CREATE ROLE orders_static LOGIN PASSWORD 'to be rotated' IN ROLE orders_reader",
-          "CREATE ROLE vault_admin LOGIN CREATEROLE PASSWORD 'vault-admin-password'",
+          "CREATE ROLE vault_admin LOGIN CREATEROLE CREATEDB PASSWORD 'vault-admin-password'",
           "GRANT orders_reader TO vault_admin WITH ADMIN OPTION",
           "GRANT orders_static TO vault_admin WITH ADMIN OPTION",
           "GRANT pg_signal_backend TO vault_admin",
@@ -113,8 +113,12 @@ public final class OrdersDatabase implements AutoCloseable {
   }
 
   public static String template(String name) {
+    return read("postgresql-" + name + ".sql");
+  }
+
+  public static String read(String file) {
     try {
-      return Files.readString(TEMPLATES.resolve("postgresql-" + name + ".sql"));
+      return Files.readString(TEMPLATES.resolve(file));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

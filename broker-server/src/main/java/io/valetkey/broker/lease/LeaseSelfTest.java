@@ -1,0 +1,176 @@
+package io.valetkey.broker.lease;
+
+import io.valetkey.broker.access.Holder;
+import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
+import io.valetkey.broker.policy.LeaseEngine;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.UUID;
+import org.jspecify.annotations.Nullable;
+import org.springframework.vault.VaultException;
+import org.springframework.web.client.RestClientException;
+
+/**
+ * Makes a credential of a leased destination, uses it where it can be used, takes it back and looks
+ * whether it is gone, at Vault and at the target. The credential never leaves this process, and it
+ * is recorded like a lease, so that a crash in the middle leaves nothing behind either.
+ */
+public final class LeaseSelfTest {
+
+  /** No agent has this name, so nothing else is found under it. */
+  private static final String NOBODY = "";
+
+  private final LeaseStore store;
+  private final LeaseVault vault;
+  private final EndLease endLease;
+  private final TargetProbe probe;
+
+  LeaseSelfTest(LeaseStore store, LeaseVault vault, EndLease endLease, TargetProbe probe) {
+    this.store = store;
+    this.vault = vault;
+    this.endLease = endLease;
+    this.probe = probe;
+  }
+
+  /**
+   * One thing that was tried.
+   *
+   * @param step what
+   * @param result {@code passed}, {@code failed} or {@code skipped}
+   * @param detail one sentence; never a secret
+   */
+  public record Step(String step, String result, String detail) {
+
+    /** Whether this is a fault. */
+    public boolean failed() {
+      return result.equals("failed");
+    }
+  }
+
+  /**
+   * Tests a scope of a destination.
+   *
+   * @param scope the scope; null for the only one that there is
+   * @throws RefusedException {@link ProblemCode#INVALID_REQUEST} if it cannot be told what to test
+   */
+  public List<Step> run(Destination destination, @Nullable String scope) {
+    if (destination.kind() == DestinationKind.HTTP) {
+      throw new RefusedException(
+          ProblemCode.INVALID_REQUEST, "Only leased destinations can be tested.");
+    }
+    String tested = scope(destination, scope);
+    LeaseSource source = LeaseSource.of(destination, tested);
+    List<Step> steps = new ArrayList<>();
+    lint(source, steps);
+    UUID id = UUID.randomUUID();
+    var nobody = new Holder(NOBODY, NOBODY, NOBODY, null, 0, destination.name(), Set.of(tested));
+    store.intend(id, nobody, 0, tested, id.toString(), source);
+    try (TargetProbe.Session session = tried(id, source, steps)) {
+      if (session != null) {
+        takeBack(id, source, session, steps);
+      }
+    }
+    return steps;
+  }
+
+  /** Whatever comes of it, what was made is given up, and may be ended from here on. */
+  private TargetProbe.@Nullable Session tried(UUID id, LeaseSource source, List<Step> steps) {
+    TargetProbe.Session session = null;
+    try {
+      session = handOut(id, source, steps);
+      return session;
+    } finally {
+      store.abandon(id, session == null ? null : session.leaseId(), true);
+    }
+  }
+
+  private static String scope(Destination destination, @Nullable String wanted) {
+    List<String> leased =
+        destination.scopes().entrySet().stream()
+            .filter(scope -> scope.getValue().lease() != null)
+            .map(Map.Entry::getKey)
+            .filter(name -> wanted == null || wanted.equals(name))
+            .sorted()
+            .toList();
+    if (leased.size() != 1) {
+      throw new RefusedException(
+          ProblemCode.INVALID_REQUEST,
+          leased.isEmpty()
+              ? "The destination has no such scope to test."
+              : "The destination has several scopes: name one.");
+    }
+    return leased.getFirst();
+  }
+
+  private void lint(LeaseSource source, List<Step> steps) {
+    if (source.fixed() || !source.engine().hasStaticRoles()) {
+      return;
+    }
+    Optional<LeaseVault.Templates> templates = vault.templates(source.mount(), source.role());
+    if (templates.isEmpty()) {
+      steps.add(new Step("template", "skipped", "Our login may not read the role at Vault"));
+      return;
+    }
+    List<String> findings =
+        TemplateLint.check(
+            source.engine(),
+            templates.get().creation(),
+            templates.get().revocation(),
+            templates.get().renewal());
+    findings.forEach(finding -> steps.add(new Step("template", "failed", finding)));
+    if (findings.isEmpty()) {
+      steps.add(
+          new Step("template", "passed", "Creation, renewal and revocation are as they should"));
+    }
+  }
+
+  private TargetProbe.@Nullable Session handOut(UUID id, LeaseSource source, List<Step> steps) {
+    String step = "owner_token";
+    try {
+      OwnerToken owner = vault.createOwner(id, source);
+      steps.add(new Step(step, "passed", "Made by the token role, with the policy of this role"));
+      if (!store.open(id, owner.accessor())) {
+        steps.add(new Step(step, "failed", "The test was interrupted"));
+        return null;
+      }
+      step = "credential";
+      VaultCredential credential = vault.read(owner, source);
+      steps.add(new Step(step, "passed", "Made; it lives " + credential.life().toSeconds() + " s"));
+      if (source.engine() != LeaseEngine.POSTGRESQL) {
+        steps.add(new Step("use", "skipped", "There is no driver for this engine here"));
+        return TargetProbe.Session.none(credential);
+      }
+      return probe.connect(source, credential, steps);
+    } catch (VaultException | RestClientException | IllegalStateException e) {
+      steps.add(new Step(step, "failed", LeaseVault.said(e)));
+      return null;
+    }
+  }
+
+  private void takeBack(
+      UUID id, LeaseSource source, TargetProbe.Session session, List<Step> steps) {
+    boolean gone = store.claim(id).map(endLease::attempt).orElse(false);
+    steps.add(
+        gone
+            ? new Step("revoke", "passed", "Vault has neither the credential nor its owner token")
+            : new Step(
+                "revoke",
+                "failed",
+                "Vault could not take it back; it is tried again: see the lease"));
+    if (source.fixed()) {
+      steps.add(
+          new Step(
+              "login",
+              "skipped",
+              "A static login ends by another password, which a test does not set"));
+    } else if (gone) {
+      session.requireGone(steps);
+    }
+  }
+}

@@ -1,0 +1,2 @@
+DROP USER IF EXISTS '{{name}}'@'%';
+CALL valetkey.valetkey_end_sessions('{{name}}');
