@@ -15,7 +15,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Removes what nobody needs any more: ids whose single use is over, keys whose last token has
- * ended, gateways that are gone. Every replica does it; doing it twice does no harm.
+ * ended, gateways that are gone, pods and signals that are old. Every replica does it; doing it
+ * twice does no harm.
  */
 final class Housekeeping implements AutoCloseable {
 
@@ -43,6 +44,11 @@ final class Housekeeping implements AutoCloseable {
       int keys = statement.executeUpdate("DELETE FROM signing_key WHERE verify_until < now()");
       statement.executeUpdate(
           "DELETE FROM gateway_replica WHERE seen_at < now() - interval '1 hour'");
+      statement.executeUpdate("DELETE FROM pod_seen WHERE seen_at < now() - interval '2 days'");
+      // In bites, because the connection gives up on what takes long.
+      statement.executeUpdate(
+          "DELETE FROM signal WHERE id IN (SELECT id FROM signal WHERE received_at < now() -"
+              + " interval '30 days' ORDER BY received_at LIMIT 5000)");
       if (keys > 0) {
         statement.execute("NOTIFY " + ChangeFeed.CHANNEL);
       }

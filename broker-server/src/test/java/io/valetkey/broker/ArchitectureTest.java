@@ -36,6 +36,7 @@ class ArchitectureTest {
           Map.entry("access", 3),
           Map.entry("token", 3),
           Map.entry("upstream", 3),
+          Map.entry("signal", 4),
           Map.entry("issuance", 5),
           Map.entry("gateway", 5),
           Map.entry("admin", 5));

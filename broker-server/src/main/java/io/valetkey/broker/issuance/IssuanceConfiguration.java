@@ -6,6 +6,7 @@ import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.identity.UsedOnce;
 import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.signal.PodsSeen;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.token.AccessTokens;
@@ -40,8 +41,9 @@ public class IssuanceConfiguration {
       Access access,
       TokenMinter minter,
       AuditLog auditLog,
+      PodsSeen pods,
       Clock clock) {
-    return new IssueToken(identities, usedOnce, access, minter, auditLog, clock);
+    return new IssueToken(identities, usedOnce, access, minter, auditLog, pods, clock);
   }
 
   @Bean

@@ -149,7 +149,7 @@ class AdminAccessTest {
     String one = "00000000-0000-7000-8000-000000000000";
     Stream<String> kinds =
         pattern.contains("{kind:")
-            ? Stream.of("issuers", "agents", "destinations", "grants")
+            ? Stream.of("issuers", "agents", "destinations", "grants", "signal-rules")
             : Stream.of("");
     return kinds
         .map(kind -> pattern.replaceAll("\\{kind:[^}]*}", kind).replaceAll("\\{[^}]*}", one))
