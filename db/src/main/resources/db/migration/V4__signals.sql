@@ -43,6 +43,8 @@ CREATE INDEX signal_received ON signal (received_at, id);
 CREATE INDEX signal_agent ON signal (agent, received_at, id) WHERE agent IS NOT NULL;
 CREATE INDEX signal_unmapped ON signal (received_at, id) WHERE agent IS NULL;
 
+CREATE INDEX signal_judged_again ON signal ((facts->>'first_received_as')) WHERE facts->>'first_received_as' IS NOT NULL;
+
 -- What ordered a stop that may be in force only once however often it is asked for; null for stops that people order.
 ALTER TABLE stop ADD COLUMN cause text;
 CREATE UNIQUE INDEX stop_cause_in_force ON stop (cause) WHERE ended_at IS NULL AND cause IS NOT NULL;

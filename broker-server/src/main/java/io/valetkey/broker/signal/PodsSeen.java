@@ -14,7 +14,6 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Function;
-import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.dao.DataAccessException;
@@ -38,7 +37,7 @@ public final class PodsSeen implements AutoCloseable {
       Caffeine.newBuilder().maximumSize(REMEMBERED).expireAfterWrite(WRITTEN_AGAIN).build();
   private final BlockingQueue<Sighting> queue = new ArrayBlockingQueue<>(QUEUE);
   private final Thread writer;
-  private volatile Consumer<List<Sighting>> listener = added -> {};
+  private volatile Consumer<List<Sighting>> listener = written -> {};
   private volatile boolean running = true;
 
   private record Key(String issuer, String podUid) {}
@@ -59,11 +58,11 @@ public final class PodsSeen implements AutoCloseable {
   }
 
   /**
-   * Calls the listener, on the writing thread, with pods that no replica had written down before;
-   * exactly one replica's listener hears of each.
+   * Calls the listener, on the writing thread, with pods that were written down. If it fails, they
+   * are written, and it is called, again with their next tokens.
    */
-  void onNew(Consumer<List<Sighting>> whenNew) {
-    this.listener = whenNew;
+  void onWritten(Consumer<List<Sighting>> whenWritten) {
+    this.listener = whenWritten;
   }
 
   /** Notes the pod of a workload that just got a token, if it is one. Never blocks, never fails. */
@@ -136,34 +135,23 @@ public final class PodsSeen implements AutoCloseable {
     Map<Key, Sighting> latest = new LinkedHashMap<>();
     batch.forEach(s -> latest.put(new Key(s.issuer(), s.pod().uid()), s));
     List<Sighting> rows = List.copyOf(latest.values());
-    List<Sighting> added =
-        database
-            .sql(
-                """
-                INSERT INTO pod_seen (issuer, pod_uid, namespace, pod_name, subject, agent)
-                SELECT * FROM unnest(?, ?, ?, ?, ?, ?)
-                ON CONFLICT (issuer, pod_uid) DO UPDATE
-                  SET subject = excluded.subject, agent = excluded.agent, seen_at = now()
-                RETURNING issuer, pod_uid, xmax = 0
-                """)
-            .params(
-                column(rows, Sighting::issuer),
-                column(rows, s -> s.pod().uid()),
-                column(rows, s -> s.pod().namespace()),
-                column(rows, s -> s.pod().name()),
-                column(rows, Sighting::subject),
-                column(rows, Sighting::agent))
-            .query((row, number) ->
-                row.getBoolean(3)
-                    ? Stream.ofNullable(latest.get(new Key(row.getString(1), row.getString(2))))
-                    : Stream.<Sighting>empty())
-            .list()
-            .stream()
-            .flatMap(sighting -> sighting)
-            .toList();
-    if (!added.isEmpty()) {
-      listener.accept(added);
-    }
+    database
+        .sql(
+            """
+            INSERT INTO pod_seen (issuer, pod_uid, namespace, pod_name, subject, agent)
+            SELECT * FROM unnest(?, ?, ?, ?, ?, ?)
+            ON CONFLICT (issuer, pod_uid) DO UPDATE
+              SET subject = excluded.subject, agent = excluded.agent, seen_at = now()
+            """)
+        .params(
+            column(rows, Sighting::issuer),
+            column(rows, s -> s.pod().uid()),
+            column(rows, s -> s.pod().namespace()),
+            column(rows, s -> s.pod().name()),
+            column(rows, Sighting::subject),
+            column(rows, Sighting::agent))
+        .update();
+    listener.accept(rows);
   }
 
   private static String[] column(List<Sighting> rows, Function<Sighting, String> value) {

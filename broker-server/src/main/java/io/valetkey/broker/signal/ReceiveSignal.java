@@ -69,7 +69,7 @@ public final class ReceiveSignal {
     this.judge = new Judge(stops, timeline, clock);
     this.timeline = timeline;
     this.auditLog = auditLog;
-    pods.onNew(this::catchUp);
+    pods.onWritten(this::catchUp);
   }
 
   /**
@@ -105,10 +105,10 @@ public final class ReceiveSignal {
     return received;
   }
 
-  /** The pods have just got their first tokens, and something may have been seen in them before. */
-  private void catchUp(List<Sighting> added) {
+  /** These pods are known from now on, and something may have been seen in them before. */
+  private void catchUp(List<Sighting> written) {
     Map<String, List<Sighting>> byCluster =
-        added.stream().collect(Collectors.groupingBy(Sighting::issuer));
+        written.stream().collect(Collectors.groupingBy(Sighting::issuer));
     byCluster.forEach((cluster, sightings) -> {
       List<KubernetesPod> pods = sightings.stream().map(Sighting::pod).toList();
       List<Timeline.Entry> missed =
@@ -131,9 +131,7 @@ public final class ReceiveSignal {
   }
 
   private @Nullable Received again(Signal signal, Sender sender, UUID first) {
-    OpenRecord record =
-        auditLog.open("signal.received").detail("first_received_as", first.toString());
-    return takeIn(signal, sender, record, () -> true);
+    return takeIn(signal.again(first), sender, auditLog.open("signal.received"), () -> true);
   }
 
   private @Nullable Received takeIn(
@@ -144,7 +142,7 @@ public final class ReceiveSignal {
       Judged judged =
           agent == null ? Judged.NOBODY : judge.judge(snapshot, agent, signal, sender, record);
       if (!judged.ordered()) {
-        take(sender.name() + " " + (agent == null ? "" : agent), MARKS_PER_MINUTE);
+        take(sender.name() + "\n" + (agent == null ? "" : agent), MARKS_PER_MINUTE);
       }
       var received =
           new Received(record.decisionId(), agent, action(agent, judged.stop()), judged.stop());

@@ -2,7 +2,9 @@ package io.valetkey.broker.signal;
 
 import io.valetkey.broker.policy.SignalRule.Facts;
 import java.time.Instant;
+import java.util.HashMap;
 import java.util.Map;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,9 +19,19 @@ import org.jspecify.annotations.Nullable;
 public record Signal(
     Facts facts, About about, @Nullable Instant occurredAt, Map<String, String> words) {
 
+  /** The word that names the signal as it was first received. */
+  static final String FIRST = "first_received_as";
+
   /** Copies the words. */
   public Signal {
     words = Map.copyOf(words);
+  }
+
+  /** The same, judged once more; it says which signal it was when it came. */
+  Signal again(UUID first) {
+    Map<String, String> more = new HashMap<>(words);
+    more.put(FIRST, first.toString());
+    return new Signal(facts, about, occurredAt, more);
   }
 
   /** Whom an event is about. */

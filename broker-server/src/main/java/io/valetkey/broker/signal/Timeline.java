@@ -141,7 +141,8 @@ public final class Timeline {
   }
 
   /**
-   * What was signalled about these pods of one cluster within the last hour, when nobody knew them.
+   * What was signalled about these pods of one cluster within the last hour, when nobody knew them,
+   * and has not been judged again since.
    *
    * @param uids their uids
    * @param names {@code namespace/name} of each, for signals that give no uid
@@ -154,6 +155,7 @@ public final class Timeline {
             WHERE agent IS NULL AND received_at > now() - interval '1 hour' AND issuer = ?
               AND (facts->>'pod_uid' = ANY (?)
                    OR (facts->>'pod_uid' IS NULL AND (facts->>'namespace') || '/' || (facts->>'pod') = ANY (?)))
+              AND NOT EXISTS (SELECT FROM signal later WHERE later.facts->>'first_received_as' = signal.id::text)
             ORDER BY received_at LIMIT 1000
             """)
         .params(issuer, uids.toArray(String[]::new), names.toArray(String[]::new))

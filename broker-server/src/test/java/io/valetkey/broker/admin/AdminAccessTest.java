@@ -192,6 +192,19 @@ class AdminAccessTest {
   }
 
   @Test
+  void token_withSeveralRoles_mayDoWhatEachOfThemMay() throws Exception {
+    String both =
+        token(claims("none").claim("realm", Map.of("roles", List.of("viewer", "sensor"))).build());
+    assertThat(list(both)).isEqualTo(200);
+    assertThat(status(both, "POST", "/admin/v1/signals"))
+        .as("malformed, and not forbidden")
+        .isEqualTo(400);
+    assertThat(status(both, "POST", "/admin/v1/stops")).isEqualTo(403);
+    String sensor = token(claims("sensor").build());
+    assertThat(list(sensor)).isEqualTo(403);
+  }
+
+  @Test
   void token_isAcceptedInTheHeaderOnly() {
     String token = RunningBroker.BOOTSTRAP_TOKEN;
     assertThat(status(null, "GET", "/admin/v1/agents?access_token=" + token)).isEqualTo(401);

@@ -7,6 +7,9 @@ import io.valetkey.broker.Policies;
 import io.valetkey.broker.RunningBroker;
 import io.valetkey.broker.TestCluster;
 import io.valetkey.broker.admin.AdminClient.Answer;
+import io.valetkey.broker.identity.IdentityVerifier;
+import io.valetkey.broker.identity.VerifiedWorkload;
+import io.valetkey.broker.signal.PodsSeen;
 import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpRequest;
@@ -407,10 +410,22 @@ class SignalApiTest {
     for (int i = 0; i < 200 && activity("agent=" + bot.name()).isEmpty(); i++) {
       Thread.sleep(10);
     }
+    awaitRefused(early);
+    // Another replica that comes to know the pod finds nothing left to do.
+    try (RunningBroker replica = broker.replica(Map.of())) {
+      Bot again = new Bot(bot.name(), CLUSTER_A, early.pod(), early.uid());
+      replica.bean(PodsSeen.class).note(workload(replica, again), bot.name());
+      Thread.sleep(500);
+    }
     assertThat(activity("agent=" + bot.name()))
         .singleElement()
         .satisfies(item -> assertThat(item.path("action").asString()).isEqualTo("stopped"));
-    awaitRefused(early);
+  }
+
+  private static VerifiedWorkload workload(RunningBroker replica, Bot bot) {
+    return replica
+        .bean(IdentityVerifier.class)
+        .verify(CLUSTER_A.token("team-a", bot.name(), replica.url(), bot.pod(), bot.uid()));
   }
 
   // ------------------------------------------------------------ who may send
