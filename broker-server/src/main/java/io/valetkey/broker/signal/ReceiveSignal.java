@@ -13,6 +13,7 @@ import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.signal.Judge.Judged;
 import io.valetkey.broker.signal.PodsSeen.Sighting;
 import io.valetkey.broker.signal.Received.Action;
+import io.valetkey.broker.signal.Signal.About;
 import io.valetkey.broker.stop.CausedStops;
 import java.time.Clock;
 import java.util.List;
@@ -37,7 +38,10 @@ public final class ReceiveSignal {
 
   private static final Logger log = LoggerFactory.getLogger(ReceiveSignal.class);
 
-  /** Signals about one agent from one sender per minute that lead to no new stop. */
+  /**
+   * Signals about one agent (or an unknown pod's namespace) from one sender per minute that lead to
+   * no new stop.
+   */
   static final int MARKS_PER_MINUTE = 120;
 
   private final PolicyView policy;
@@ -118,11 +122,11 @@ public final class ReceiveSignal {
               pods.stream().map(pod -> pod.namespace() + "/" + pod.name()).toList());
       for (Timeline.Entry entry : missed) {
         try {
-          var _ =
-              again(
-                  Facts.signal(entry),
-                  Sender.sensor(entry.sender(), cluster),
-                  entry.received().id());
+          Signal signal = Facts.signal(entry);
+          Sender sender = Sender.sensor(entry.sender(), cluster);
+          if (agents.find(policy.current(), sender, signal.about()) != null) {
+            var _ = again(signal, sender, entry.received().id());
+          }
         } catch (RefusedException e) {
           log.warn("An earlier signal could not be judged again: {}", e.detail());
         }
@@ -142,7 +146,7 @@ public final class ReceiveSignal {
       Judged judged =
           agent == null ? Judged.NOBODY : judge.judge(snapshot, agent, signal, sender, record);
       if (!judged.ordered()) {
-        take(sender.name() + "\n" + (agent == null ? "" : agent), MARKS_PER_MINUTE);
+        take(sender.name() + "\n" + noisemaker(agent, signal.about()), MARKS_PER_MINUTE);
       }
       var received =
           new Received(record.decisionId(), agent, action(agent, judged.stop()), judged.stop());
@@ -152,6 +156,14 @@ public final class ReceiveSignal {
       throw new RefusedException(
           ProblemCode.TEMPORARILY_UNAVAILABLE, "The database did not answer in time.");
     }
+  }
+
+  /** Whose noise it is: the agent's, else that of the namespace, so that none drowns the others. */
+  private static String noisemaker(@Nullable String agent, About about) {
+    if (agent != null) {
+      return agent;
+    }
+    return about instanceof About.Pod pod ? "/" + pod.namespace() : "";
   }
 
   private void take(String key, int most) {

@@ -372,6 +372,18 @@ class SignalApiTest {
         .isEqualTo("unmapped");
     assertThat(accepted(sensor(CLUSTER_A).send("POST", "/signals", byUid)).path("agent").asString())
         .isEqualTo(second.name());
+
+    Bot third = new Bot(first.name(), CLUSTER_A, first.pod(), UUID.randomUUID().toString());
+    assertThat(askForToken(third)).isEqualTo(200);
+    awaitSeen(third);
+    Thread.sleep(300);
+    assertThat(
+            count(
+                "SELECT count(*) FROM signal WHERE agent IS NULL AND facts->>'pod' = '"
+                    + first.pod()
+                    + "'"))
+        .as("what still says too little is not judged again")
+        .isEqualTo(1);
   }
 
   @Test
