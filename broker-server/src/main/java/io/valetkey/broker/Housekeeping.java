@@ -15,7 +15,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Removes what nobody needs any more: ids whose single use is over, keys whose last token has
- * ended, gateways that are gone. Every replica does it; doing it twice does no harm.
+ * ended, gateways that are gone, pods and signals that are old. Every replica does it; doing it
+ * twice does no harm.
  */
 final class Housekeeping implements AutoCloseable {
 
@@ -46,6 +47,11 @@ final class Housekeeping implements AutoCloseable {
       // What became of a lease stays in the audit trail.
       statement.executeUpdate(
           "DELETE FROM lease WHERE state = 'revoked' AND ended_at < now() - interval '7 days'");
+      statement.executeUpdate("DELETE FROM pod_seen WHERE seen_at < now() - interval '2 days'");
+      // In bites, because the connection gives up on what takes long.
+      statement.executeUpdate(
+          "DELETE FROM signal WHERE id IN (SELECT id FROM signal WHERE received_at < now() -"
+              + " interval '30 days' ORDER BY received_at LIMIT 5000)");
       if (keys > 0) {
         statement.execute("NOTIFY " + ChangeFeed.CHANNEL);
       }

@@ -70,7 +70,7 @@ class IssuerRoleConfiguration {
   }
 
   /** The issuers of the policy as it is at each question. */
-  private record CurrentIssuers(PolicyView policy) implements TrustedIssuers {
+  record CurrentIssuers(PolicyView policy) implements TrustedIssuers {
 
     @Override
     public @Nullable TrustedIssuer byIssuer(String iss) {

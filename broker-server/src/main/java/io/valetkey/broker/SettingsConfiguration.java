@@ -28,5 +28,6 @@ class SettingsConfiguration {
     CredentialConfiguration.check(reader);
     var _ = VaultLogon.read(reader);
     var _ = LeaseConfiguration.check(reader);
+    SignalConfiguration.check(reader);
   }
 }

@@ -37,6 +37,7 @@ class ArchitectureTest {
           Map.entry("token", 3),
           Map.entry("upstream", 3),
           Map.entry("lease", 4),
+          Map.entry("signal", 4),
           Map.entry("issuance", 5),
           Map.entry("gateway", 5),
           Map.entry("admin", 5));

@@ -95,6 +95,8 @@ class MigrationTest {
         "DELETE FROM change_log",
         "UPDATE change_log SET name = 'x'",
         "DELETE FROM stop",
+        "UPDATE signal SET agent = NULL",
+        "DROP TABLE signal",
         "DELETE FROM stop_epoch",
         "INSERT INTO stop_epoch (only_row, epoch) VALUES (false, 9)",
         "CREATE TABLE mine (a int)",

@@ -42,6 +42,15 @@ public final class RateLimits {
     return take("revoke:" + agent, REVOCATIONS_PER_MINUTE);
   }
 
+  /**
+   * Whether one more signal may be taken in now: each leaves a row and a record.
+   *
+   * @param key the sender, or the sender and the agent
+   */
+  public boolean takeSignal(String key, int perMinute) {
+    return take("signal:" + key, perMinute);
+  }
+
   /** Takes one, if there is one left. A limit of 0 is no limit. */
   boolean take(String key, int perMinute) {
     if (perMinute == 0) {

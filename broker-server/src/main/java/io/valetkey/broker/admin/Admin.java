@@ -1,15 +1,21 @@
 package io.valetkey.broker.admin;
 
 import java.security.Principal;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Somebody who has authenticated to the admin API.
  *
  * @param name who, for the audit record
- * @param role what they may do; null for nothing
+ * @param roles what they may do; none for nothing
+ * @param cluster the issuer that a sensor speaks for; null for everybody else
  */
-record Admin(String name, @Nullable Role role) implements Principal {
+record Admin(String name, Set<Role> roles, @Nullable String cluster) implements Principal {
+
+  Admin {
+    roles = Set.copyOf(roles);
+  }
 
   @Override
   public String getName() {
@@ -17,6 +23,6 @@ record Admin(String name, @Nullable Role role) implements Principal {
   }
 
   boolean may(Role needed) {
-    return role != null && role.includes(needed);
+    return roles.stream().anyMatch(role -> role.includes(needed));
   }
 }

@@ -7,6 +7,9 @@ import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.signal.ReceiveSecurityEvent;
+import io.valetkey.broker.signal.ReceiveSignal;
+import io.valetkey.broker.signal.Timeline;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
 import java.time.Clock;
@@ -80,6 +83,20 @@ public class AdminConfiguration {
   }
 
   @Bean
+  SignalController signalController(
+      ReceiveSignal signals,
+      ReceiveSecurityEvent securityEvents,
+      PolicyView policy,
+      AuditLog auditLog) {
+    return new SignalController(signals, securityEvents, policy, auditLog);
+  }
+
+  @Bean
+  ActivityController activityController(Timeline timeline) {
+    return new ActivityController(timeline);
+  }
+
+  @Bean
   ProblemCatalogue problemCatalogue() {
     return new ProblemCatalogue();
   }
@@ -111,12 +128,14 @@ public class AdminConfiguration {
       HttpSecurity http,
       BootstrapToken bootstrap,
       AdminSettings settings,
+      Sensors sensors,
       Problems problems,
       AuditLog auditLog) {
     OidcAdmins oidc = settings.oidc() == null ? null : new OidcAdmins(settings.oidc());
     return stateless(http)
         .addFilterBefore(
-            new AdminFilter(bootstrap, oidc, problems, auditLog), AuthorizationFilter.class)
+            new AdminFilter(bootstrap, oidc, sensors, problems, auditLog),
+            AuthorizationFilter.class)
         // The filter has decided; what it let through may pass, also to the error page.
         .authorizeHttpRequests(requests -> requests.anyRequest().permitAll())
         .build();

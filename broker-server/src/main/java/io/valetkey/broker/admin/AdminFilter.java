@@ -3,6 +3,7 @@ package io.valetkey.broker.admin;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
 import jakarta.servlet.FilterChain;
 import jakarta.servlet.ServletException;
 import jakarta.servlet.http.HttpServletRequest;
@@ -10,6 +11,7 @@ import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
 import java.util.Collections;
 import java.util.List;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -35,13 +37,19 @@ final class AdminFilter extends OncePerRequestFilter {
 
   private final BootstrapToken bootstrap;
   private final @Nullable OidcAdmins oidc;
+  private final Sensors sensors;
   private final Problems problems;
   private final AuditLog auditLog;
 
   AdminFilter(
-      BootstrapToken bootstrap, @Nullable OidcAdmins oidc, Problems problems, AuditLog auditLog) {
+      BootstrapToken bootstrap,
+      @Nullable OidcAdmins oidc,
+      Sensors sensors,
+      Problems problems,
+      AuditLog auditLog) {
     this.bootstrap = bootstrap;
     this.oidc = oidc;
+    this.sensors = sensors;
     this.problems = problems;
     this.auditLog = auditLog;
   }
@@ -52,7 +60,10 @@ final class AdminFilter extends OncePerRequestFilter {
       throws ServletException, IOException {
     response.setHeader("Cache-Control", "no-store");
     AdminRoutes.Route route = AdminRoutes.find(request);
-    if (route != null && route.role() == null) {
+    boolean provesItself =
+        route != null && route.takesSignals() && SecurityEventAnswers.isAsked(request);
+    if (route != null && (route.role() == null || provesItself)) {
+      // A security event token is authenticated, and recorded, where it is read.
       chain.doFilter(request, response);
     } else if (isAdminPath(request)) {
       OpenRecord record = auditLog.open("admin.request");
@@ -75,6 +86,9 @@ final class AdminFilter extends OncePerRequestFilter {
     if (status < 400 || (read && status != 401 && status != 403)) {
       return;
     }
+    if (status == ProblemCode.RATE_LIMITED.status()) {
+      return; // what is limited must not fill the trail instead
+    }
     String path = request.getRequestURI();
     record.detail("method", request.getMethod()).detail("status", status);
     record.detail("path", path.substring(0, Math.min(path.length(), LONGEST_PATH)));
@@ -95,7 +109,10 @@ final class AdminFilter extends OncePerRequestFilter {
       throws ServletException, IOException {
     Admin admin;
     try {
-      admin = authenticate(request, response);
+      admin = authenticate(request, response, route);
+    } catch (RefusedException e) {
+      problems.write(response, e.code(), null);
+      return;
     } catch (JwtException e) {
       log.warn("The identity provider of the admins did not answer: {}", e.getMessage());
       problems.write(
@@ -130,7 +147,8 @@ final class AdminFilter extends OncePerRequestFilter {
   }
 
   /** The admin, or null after the refusal has been written. */
-  private @Nullable Admin authenticate(HttpServletRequest request, HttpServletResponse response)
+  private @Nullable Admin authenticate(
+      HttpServletRequest request, HttpServletResponse response, AdminRoutes.@Nullable Route route)
       throws IOException {
     List<String> headers = Collections.list(request.getHeaders("Authorization"));
     if (headers.isEmpty()) {
@@ -142,7 +160,12 @@ final class AdminFilter extends OncePerRequestFilter {
     if (headers.size() == 1 && header.matches()) {
       String token = header.group(1);
       if (bootstrap.accepts(token)) {
-        return new Admin("bootstrap", Role.ADMIN);
+        return new Admin("bootstrap", Set.of(Role.ADMIN), null);
+      }
+      // Before the admins' provider, which may be away when a sensor has something to say.
+      Admin sensor = route != null && route.takesSignals() ? sensors.authenticate(token) : null;
+      if (sensor != null) {
+        return sensor;
       }
       try {
         if (oidc != null) {

@@ -75,10 +75,15 @@ final class AdminRequest {
 
   /** The body. */
   ObjectNode body(StrictJson json) throws IOException {
+    return json.object(bytes());
+  }
+
+  /** The body as it came, at most one byte more than it may have. */
+  byte[] bytes() throws IOException {
     if (request.getContentLengthLong() > StrictJson.MAX_BYTES) {
       throw new RefusedException(ProblemCode.CONTENT_TOO_LARGE, "The body may have 1 MiB.");
     }
-    return json.object(request.getInputStream().readNBytes(StrictJson.MAX_BYTES + 1));
+    return request.getInputStream().readNBytes(StrictJson.MAX_BYTES + 1);
   }
 
   /** The state that the resource is expected to be in (RFC 9110 section 13.1). */

@@ -18,15 +18,22 @@ import org.springframework.web.util.pattern.PathPatternParser;
 final class AdminRoutes {
 
   static final String BASE = "/admin/v1";
+  static final String SIGNALS = BASE + "/signals";
 
   /**
    * One route.
    *
    * @param method the method; {@code GET} stands for {@code HEAD} as well
    * @param pattern the path
-   * @param role the least role that may use it; null for everybody
+   * @param role the role that one needs; null for everybody
    */
-  record Route(String method, PathPattern pattern, @Nullable Role role) {}
+  record Route(String method, PathPattern pattern, @Nullable Role role) {
+
+    /** Whether this is where signals come in. */
+    boolean takesSignals() {
+      return pattern.getPatternString().equals(SIGNALS);
+    }
+  }
 
   private static final List<Route> ROUTES = routes();
 
@@ -52,6 +59,8 @@ final class AdminRoutes {
     routes.add(route("POST", BASE + "/destinations/{name}/test", Role.ADMIN));
     routes.add(route("GET", BASE + "/leases", Role.VIEWER));
     routes.add(route("GET", BASE + "/leases/{id}", Role.VIEWER));
+    routes.add(route("POST", SIGNALS, Role.SENSOR));
+    routes.add(route("GET", BASE + "/activity", Role.VIEWER));
     routes.add(route("GET", BASE + "/audit", Role.VIEWER));
     routes.add(route("GET", BASE + "/decisions/{id}", Role.VIEWER));
     routes.add(route("POST", BASE + "/decisions/explain", Role.VIEWER));

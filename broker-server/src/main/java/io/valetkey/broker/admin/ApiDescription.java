@@ -166,7 +166,10 @@ final class ApiDescription {
   }
 
   private static String title(ResourceKind kind) {
-    String word = kind.singular();
-    return word.substring(0, 1).toUpperCase(Locale.ROOT) + word.substring(1);
+    StringBuilder title = new StringBuilder();
+    for (String word : kind.singular().split("-", -1)) {
+      title.append(word.substring(0, 1).toUpperCase(Locale.ROOT)).append(word.substring(1));
+    }
+    return title.toString();
   }
 }

@@ -6,7 +6,8 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.client.SimpleClientHttpRequestFactory;
 import org.springframework.security.oauth2.core.DelegatingOAuth2TokenValidator;
@@ -84,19 +85,19 @@ final class OidcAdmins {
   }
 
   /**
-   * The admin that a token stands for; the highest role if it has several.
+   * The admin that a token stands for, with every role that we know.
    *
    * @throws org.springframework.security.oauth2.jwt.BadJwtException if the token is not acceptable
    * @throws org.springframework.security.oauth2.jwt.JwtException if the provider does not answer
    */
   Admin authenticate(String token) {
     Jwt jwt = decoder.decode(token);
-    Optional<Role> role =
+    Set<Role> roles =
         roles(jwt).stream()
             .filter(String.class::isInstance)
             .flatMap(name -> Role.named((String) name).stream())
-            .max(Role::compareTo);
-    return new Admin(Objects.requireNonNull(jwt.getSubject()), role.orElse(null));
+            .collect(Collectors.toUnmodifiableSet());
+    return new Admin(Objects.requireNonNull(jwt.getSubject()), roles, null);
   }
 
   private Collection<?> roles(Jwt jwt) {

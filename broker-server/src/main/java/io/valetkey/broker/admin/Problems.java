@@ -89,8 +89,8 @@ final class Problems {
     response.setStatus(status);
     response.setContentType("application/problem+json");
     response.setHeader("Cache-Control", "no-store");
-    if (status == 503) {
-      response.setHeader("Retry-After", "1");
+    if (status == 503 || status == 429) {
+      response.setHeader("Retry-After", status == 503 ? "1" : "60");
     }
     response.setContentLength(body.length);
     response.getOutputStream().write(body);
@@ -111,6 +111,7 @@ final class Problems {
       case 417 -> ProblemCode.EXPECTATION_FAILED;
       case 428 -> ProblemCode.PRECONDITION_REQUIRED;
       case 431 -> ProblemCode.HEADERS_TOO_LARGE;
+      case 429 -> ProblemCode.RATE_LIMITED;
       case 503 -> ProblemCode.TEMPORARILY_UNAVAILABLE;
       default -> status < 500 ? ProblemCode.INVALID_REQUEST : ProblemCode.INTERNAL;
     };

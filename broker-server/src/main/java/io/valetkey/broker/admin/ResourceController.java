@@ -32,7 +32,8 @@ import tools.jackson.databind.node.ObjectNode;
 @Hidden
 class ResourceController {
 
-  private static final String ALL = AdminRoutes.BASE + "/{kind:issuers|agents|destinations|grants}";
+  private static final String ALL =
+      AdminRoutes.BASE + "/{kind:issuers|agents|destinations|grants|signal-rules}";
   private static final String ONE = ALL + "/{name}";
   private static final String SCOPES = AdminRoutes.BASE + "/destinations/{destination}/scopes";
   private static final String SCOPE = SCOPES + "/{name}";

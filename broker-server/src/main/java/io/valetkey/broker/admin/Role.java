@@ -3,18 +3,27 @@ package io.valetkey.broker.admin;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.Set;
 
-/** What an admin may do. Each role may do what the roles before it may. */
+/** What somebody may do at the admin API. */
 enum Role {
+  /** Sends signals, and reads nothing. */
+  SENSOR,
   /** Reads everything. */
   VIEWER,
-  /** Stops as well. */
+  /** Reads, stops and sends signals. */
   OPERATOR,
   /** Changes the policy as well. */
   ADMIN;
 
+  /** Whether whoever has this role may do what needs the other one. */
   boolean includes(Role other) {
-    return compareTo(other) >= 0;
+    return switch (this) {
+      case SENSOR -> other == SENSOR;
+      case VIEWER -> other == VIEWER;
+      case OPERATOR -> Set.of(SENSOR, VIEWER, OPERATOR).contains(other);
+      case ADMIN -> true;
+    };
   }
 
   /** The role of this name, lower case as an identity provider sends it. */

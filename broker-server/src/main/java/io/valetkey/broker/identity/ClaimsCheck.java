@@ -67,7 +67,7 @@ final class ClaimsCheck {
     }
   }
 
-  private static Instant time(Map<String, @Nullable Object> claims, String name) {
+  static Instant time(Map<String, @Nullable Object> claims, String name) {
     Object value = claims.get(name);
     if (!(value instanceof Integer || value instanceof Long)) {
       throw invalid(name + " is missing or not an integer");
@@ -107,7 +107,7 @@ final class ClaimsCheck {
     }
   }
 
-  private static boolean printable(String name) {
+  static boolean printable(String name) {
     return !name.isBlank()
         && name.length() <= LONGEST_NAME
         && name.codePoints().allMatch(ClaimsCheck::printable);
@@ -128,7 +128,7 @@ final class ClaimsCheck {
     };
   }
 
-  private static RefusedException invalid(String detail) {
+  static RefusedException invalid(String detail) {
     return new RefusedException(ProblemCode.CLAIMS_INVALID, detail);
   }
 }

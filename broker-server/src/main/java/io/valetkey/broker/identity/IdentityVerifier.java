@@ -1,6 +1,5 @@
 package io.valetkey.broker.identity;
 
-import com.nimbusds.jose.JWSVerifier;
 import io.valetkey.broker.crypto.CryptoProvider;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -8,11 +7,8 @@ import java.net.InetAddress;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -24,23 +20,17 @@ import org.jspecify.annotations.Nullable;
  */
 public final class IdentityVerifier {
 
-  // Together less than the 5 s within which a token request is answered (promise P4).
-  private static final Duration KEYS_WITHIN = Duration.ofSeconds(3);
+  // With the time for keys less than the 5 s within which a token request is answered (promise P4).
   private static final Duration REVIEW_WITHIN = Duration.ofMillis(1500);
   private static final Duration REVIEW_KEEP = Duration.ofSeconds(10);
   private static final int CACHED_PER_ISSUER = 20_000;
   private static final int CACHED = 100_000;
 
-  /** Parameters that say where keys are, or change what the signature covers. */
-  private static final Set<String> REFUSED_HEADERS =
-      Set.of("crit", "b64", "jku", "jwk", "x5u", "x5c");
-
   private final TrustedIssuers issuers;
-  private final KeyFetch fetch;
+  private final SignatureCheck signatures;
   private final ClaimsCheck claims;
   private final TokenReview review;
   private final VerifiedTokens verified = new VerifiedTokens(CACHED_PER_ISSUER, CACHED);
-  private final Map<String, IssuerKeys> keys = new ConcurrentHashMap<>();
   private final Clock clock;
 
   /**
@@ -59,7 +49,7 @@ public final class IdentityVerifier {
       Clock clock) {
     BoundedHttp http = new BoundedHttp(mayConnect, allowLoopbackHttp);
     this.issuers = issuers;
-    this.fetch = new KeyFetch(http, crypto);
+    this.signatures = new SignatureCheck(new KeyFetch(http, crypto), clock);
     this.claims = new ClaimsCheck(audience, clock);
     this.review = new TokenReview(http, audience);
     this.clock = clock;
@@ -87,7 +77,7 @@ public final class IdentityVerifier {
     CompactJws jws = CompactJws.parse(identityToken);
     TrustedIssuer issuer = registered(jws);
     requireAllowedHeader(issuer, jws);
-    long keyGeneration = requireSignature(issuer, jws);
+    long keyGeneration = signatures.require(issuer, jws); // step 4
     VerifiedWorkload workload = claims.check(issuer, jws.payload());
     if (issuer.review() != null) {
       review.require(issuer.review(), identityToken, workload.subject(), REVIEW_WITHIN);
@@ -111,7 +101,7 @@ public final class IdentityVerifier {
     if (issuer == null
         || !issuer.enabled()
         || issuer.generation() != entry.issuer.generation()
-        || keysOf(issuer).generation() != entry.keyGeneration
+        || signatures.generation(issuer) != entry.keyGeneration
         || !entry.fresh(now)
         || !claims.stillValid(entry.workload)) {
       verified.forget(entry);
@@ -143,17 +133,10 @@ public final class IdentityVerifier {
 
   /** Step 3. */
   private static void requireAllowedHeader(TrustedIssuer issuer, CompactJws jws) {
-    for (String name : jws.header().keySet()) {
-      if (REFUSED_HEADERS.contains(name)) {
-        throw notAllowed("the header parameter " + name + " is never accepted");
-      }
-    }
-    if (!issuer.algorithms().contains(jws.alg())) {
-      throw notAllowed("the algorithm is not among the issuer's");
-    }
+    SignatureCheck.requireAllowedHeader(issuer, jws);
     String typ = jws.typ();
     if (typ != null && !types(issuer.type()).contains(typ.toUpperCase(Locale.ROOT))) {
-      throw notAllowed("the type is not an identity token's");
+      throw SignatureCheck.notAllowed("the type is not an identity token's");
     }
   }
 
@@ -163,43 +146,5 @@ public final class IdentityVerifier {
       case KUBERNETES -> Set.of("JWT");
       case SPIFFE, OIDC -> Set.of("JWT", "JOSE");
     };
-  }
-
-  private static RefusedException notAllowed(String detail) {
-    return new RefusedException(ProblemCode.ALGORITHM_NOT_ALLOWED, detail);
-  }
-
-  /** Step 4; returns the generation of the keys that verified it. */
-  private long requireSignature(TrustedIssuer issuer, CompactJws jws) {
-    IssuerKeys issuerKeys = keysOf(issuer);
-    long giveUp = System.nanoTime() + KEYS_WITHIN.toNanos();
-    IssuerKeys.Current current = issuerKeys.get(giveUp);
-    List<JWSVerifier> candidates = current.keys().candidates(jws.kid(), jws.alg());
-    if (candidates.isEmpty()) {
-      current = issuerKeys.lookAgain(giveUp);
-      candidates = current.keys().candidates(jws.kid(), jws.alg());
-    }
-    if (candidates.isEmpty()) {
-      throw new RefusedException(ProblemCode.KEY_UNKNOWN, "the issuer has no such key");
-    }
-    if (candidates.stream().noneMatch(jws::signedBy)) {
-      throw new RefusedException(ProblemCode.SIGNATURE_INVALID, "the signature does not fit");
-    }
-    return current.generation();
-  }
-
-  private IssuerKeys keysOf(TrustedIssuer issuer) {
-    IssuerKeys known = keys.get(issuer.name());
-    if (known != null && known.issuer().generation() == issuer.generation()) {
-      return known;
-    }
-    IssuerKeys made =
-        keys.compute(
-            issuer.name(),
-            (name, before) ->
-                before != null && before.issuer().generation() == issuer.generation()
-                    ? before
-                    : new IssuerKeys(issuer, fetch, clock));
-    return made;
   }
 }

@@ -14,9 +14,9 @@ import org.springframework.dao.DataAccessException;
 import org.springframework.jdbc.core.simple.JdbcClient;
 
 /**
- * What may be used once, shared by all replicas: identity tokens of issuers that say so, and DPoP
- * proofs (RFC 9449 section 11.1). An id is kept as its SHA-256, so its length and its characters do
- * not matter.
+ * What may be used once, shared by all replicas: identity tokens of issuers that say so, DPoP
+ * proofs (RFC 9449 section 11.1) and security event tokens. An id is kept as its SHA-256, so its
+ * length and its characters do not matter.
  */
 public final class UsedOnce {
 
@@ -75,6 +75,26 @@ public final class UsedOnce {
     if (jti == null || !claim("identity", workload.issuer(), jti, workload.expiresAt())) {
       throw new RefusedException(
           ProblemCode.TOKEN_REPLAYED, "The identity token was used before, or has no jti");
+    }
+  }
+
+  /**
+   * Whether the id was taken before. For uses that are taken only once they have led to something:
+   * two that come at once can both see false.
+   *
+   * @throws RefusedException {@link ProblemCode#TEMPORARILY_UNAVAILABLE} if the database does not
+   *     answer
+   */
+  public boolean isTaken(String purpose, String context, String jti) {
+    try {
+      return database
+          .sql(
+              "SELECT EXISTS (SELECT FROM used_once WHERE purpose = ? AND context = ? AND jti = ?)")
+          .params(purpose, context, digest(jti))
+          .query(Boolean.class)
+          .single();
+    } catch (DataAccessException e) {
+      throw unavailable();
     }
   }
 

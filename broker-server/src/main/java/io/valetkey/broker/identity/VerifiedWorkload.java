@@ -74,6 +74,21 @@ public final class VerifiedWorkload {
         : null;
   }
 
+  /** The pod the token is bound to, if a Kubernetes cluster names it in full. */
+  public @Nullable KubernetesPod pod() {
+    String uid = podUid();
+    return uid != null
+            && KubernetesPod.isName(uid)
+            && claims.get("kubernetes.io") instanceof Map<?, ?> kubernetes
+            && kubernetes.get("namespace") instanceof String namespace
+            && KubernetesPod.isName(namespace)
+            && kubernetes.get("pod") instanceof Map<?, ?> pod
+            && pod.get("name") instanceof String name
+            && KubernetesPod.isName(name)
+        ? new KubernetesPod(namespace, name, uid)
+        : null;
+  }
+
   /** Whether the issuer's tokens may be presented only once. */
   public boolean useOnce() {
     return issuer.once();

@@ -17,6 +17,7 @@ import io.valetkey.broker.policy.LeaseEngine;
 import io.valetkey.broker.policy.ResourceId;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.signal.PodsSeen;
 import io.valetkey.broker.token.AccessToken;
 import io.valetkey.broker.token.AccessTokens;
 import jakarta.servlet.http.HttpServlet;
@@ -44,6 +45,7 @@ final class AwsCredentials extends HttpServlet {
 
   private final transient IdentityVerifier identities;
   private final transient UsedOnce usedOnce;
+  private final transient PodsSeen pods;
   private final transient AccessTokens tokens;
   private final transient TokenHolders holders;
   private final transient Access access;
@@ -53,6 +55,7 @@ final class AwsCredentials extends HttpServlet {
   AwsCredentials(
       IdentityVerifier identities,
       UsedOnce usedOnce,
+      PodsSeen pods,
       AccessTokens tokens,
       TokenHolders holders,
       Access access,
@@ -60,6 +63,7 @@ final class AwsCredentials extends HttpServlet {
       AuditLog auditLog) {
     this.identities = identities;
     this.usedOnce = usedOnce;
+    this.pods = pods;
     this.tokens = tokens;
     this.holders = holders;
     this.access = access;
@@ -125,6 +129,7 @@ final class AwsCredentials extends HttpServlet {
     return switch (access.decideToken(wish)) {
       case Decision.Granted granted -> {
         usedOnce.claimIdentity(workload);
+        pods.note(workload, granted.agent());
         yield new Holder(
             granted.agent(),
             workload.issuer(),

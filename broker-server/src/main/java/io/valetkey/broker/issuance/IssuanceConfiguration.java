@@ -7,6 +7,7 @@ import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.identity.UsedOnce;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.signal.PodsSeen;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.token.AccessTokens;
@@ -41,8 +42,9 @@ public class IssuanceConfiguration {
       Access access,
       TokenMinter minter,
       AuditLog auditLog,
+      PodsSeen pods,
       Clock clock) {
-    return new IssueToken(identities, usedOnce, access, minter, auditLog, clock);
+    return new IssueToken(identities, usedOnce, access, minter, auditLog, pods, clock);
   }
 
   @Bean
@@ -110,13 +112,14 @@ public class IssuanceConfiguration {
   ServletRegistrationBean<HttpServlet> awsCredentials(
       IdentityVerifier identities,
       UsedOnce usedOnce,
+      PodsSeen pods,
       AccessTokens tokens,
       TokenHolders holders,
       Access access,
       Leases leases,
       AuditLog auditLog) {
     var servlet =
-        new AwsCredentials(identities, usedOnce, tokens, holders, access, leases, auditLog);
+        new AwsCredentials(identities, usedOnce, pods, tokens, holders, access, leases, auditLog);
     return at(servlet, "aws-credentials", OAuthPaths.AWS_CREDENTIALS + "/*");
   }
 

@@ -12,6 +12,7 @@ import io.valetkey.broker.identity.VerifiedWorkload;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.signal.PodsSeen;
 import io.valetkey.broker.token.AccessTokenClaims;
 import io.valetkey.broker.token.TokenMinter;
 import java.time.Clock;
@@ -37,6 +38,7 @@ final class IssueToken {
   private final Access access;
   private final TokenMinter minter;
   private final AuditLog auditLog;
+  private final PodsSeen pods;
   private final Clock clock;
 
   IssueToken(
@@ -45,12 +47,14 @@ final class IssueToken {
       Access access,
       TokenMinter minter,
       AuditLog auditLog,
+      PodsSeen pods,
       Clock clock) {
     this.identities = identities;
     this.usedOnce = usedOnce;
     this.access = access;
     this.minter = minter;
     this.auditLog = auditLog;
+    this.pods = pods;
     this.clock = clock;
   }
 
@@ -83,6 +87,7 @@ final class IssueToken {
       var receipt = note(record, granted, claims).granted(granted.epoch());
       SecretValue token = minter.mint(claims);
       if (auditLog.await(receipt) == Receipt.DURABLE) {
+        pods.note(workload, granted.agent());
         long life = ChronoUnit.SECONDS.between(claims.issuedAt(), claims.expiresAt());
         return new IssuedToken(token, keyThumbprint != null, life, claims.scopes());
       }

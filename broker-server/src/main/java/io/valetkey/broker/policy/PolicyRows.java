@@ -109,6 +109,7 @@ final class PolicyRows {
       case IssuerSpec issuer -> {}
       case DestinationSpec destination -> {}
       case ScopeSpec scope -> {}
+      case SignalRuleSpec rule -> {}
     }
   }
 
@@ -150,6 +151,7 @@ final class PolicyRows {
       case GrantSpec grant -> Map.of("agent", grant.agent(), "destination", grant.destination());
       case AgentSpec agent -> Map.of();
       case DestinationSpec destination -> Map.of();
+      case SignalRuleSpec rule -> Map.of();
     };
   }
 
@@ -171,6 +173,7 @@ final class PolicyRows {
       case DESTINATION -> "destination";
       case SCOPE -> "scope";
       case GRANT -> "agent_grant";
+      case SIGNAL_RULE -> "signal_rule";
     };
   }
 

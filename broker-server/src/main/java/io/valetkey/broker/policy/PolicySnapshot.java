@@ -20,7 +20,7 @@ public final class PolicySnapshot implements TrustedIssuers {
   /** The policy of an installation in which nobody has written anything: nothing is allowed. */
   public static final PolicySnapshot EMPTY =
       new PolicySnapshot(
-          0, Map.of(), Map.of(), ShardedMap.empty(), IdentityIndex.empty(), Map.of());
+          0, Map.of(), Map.of(), ShardedMap.empty(), IdentityIndex.empty(), Map.of(), Map.of());
 
   private final long version;
   private final Map<String, TrustedIssuer> issuersByName;
@@ -28,6 +28,7 @@ public final class PolicySnapshot implements TrustedIssuers {
   private final ShardedMap<String, Agent> agents;
   private final IdentityIndex identities;
   private final Map<String, Destination> destinations;
+  private final Map<String, SignalRule> signalRules;
 
   private PolicySnapshot(
       long version,
@@ -35,13 +36,15 @@ public final class PolicySnapshot implements TrustedIssuers {
       Map<String, TrustedIssuer> issuersByKey,
       ShardedMap<String, Agent> agents,
       IdentityIndex identities,
-      Map<String, Destination> destinations) {
+      Map<String, Destination> destinations,
+      Map<String, SignalRule> signalRules) {
     this.version = version;
     this.issuersByName = issuersByName;
     this.issuersByKey = issuersByKey;
     this.agents = agents;
     this.identities = identities;
     this.destinations = destinations;
+    this.signalRules = signalRules;
   }
 
   /**
@@ -77,6 +80,11 @@ public final class PolicySnapshot implements TrustedIssuers {
   /** All destinations. */
   public Collection<Destination> destinations() {
     return destinations.values();
+  }
+
+  /** All rules for signals, in no order. */
+  public Collection<SignalRule> signalRules() {
+    return signalRules.values();
   }
 
   /** The issuer with this name, or null. */
@@ -121,6 +129,7 @@ public final class PolicySnapshot implements TrustedIssuers {
     private final ShardedMap.Change<String, Agent> newAgents = agents.change();
     private final IdentityIndex.Change newIdentities = identities.change();
     private final Map<String, Destination> newDestinations = new HashMap<>(destinations);
+    private final Map<String, SignalRule> newSignalRules = new HashMap<>(signalRules);
     private final Map<String, Map<String, ScopeSpec>> newScopes = new HashMap<>();
     private final Set<String> goneGrants = new HashSet<>();
     private final Map<String, NewGrant> newGrants = new HashMap<>();
@@ -135,6 +144,7 @@ public final class PolicySnapshot implements TrustedIssuers {
         case DESTINATION -> destination(delta.name(), (DestinationSpec) spec);
         case SCOPE -> scope(delta.name(), (ScopeSpec) spec);
         case GRANT -> grant(delta.name(), (GrantSpec) spec);
+        case SIGNAL_RULE -> signalRule(delta.name(), (SignalRuleSpec) spec);
       }
     }
 
@@ -199,6 +209,14 @@ public final class PolicySnapshot implements TrustedIssuers {
       }
     }
 
+    private void signalRule(String name, @Nullable SignalRuleSpec spec) {
+      if (spec == null) {
+        newSignalRules.remove(name);
+      } else {
+        newSignalRules.put(name, SignalRule.compile(name, spec));
+      }
+    }
+
     PolicySnapshot done(long newVersion) {
       if (version > 0) {
         removeOldGrants();
@@ -214,7 +232,8 @@ public final class PolicySnapshot implements TrustedIssuers {
           Map.copyOf(byKey),
           newAgents.done(),
           newIdentities.done(),
-          Map.copyOf(newDestinations));
+          Map.copyOf(newDestinations),
+          Map.copyOf(newSignalRules));
     }
 
     /**

@@ -43,6 +43,7 @@ final class ReferenceRules {
     switch (spec) {
       case AgentSpec agent -> checkIdentities(agent.identities(), errors);
       case GrantSpec grant -> checkGrant(grant, errors);
+      case SignalRuleSpec rule -> checkAgents(rule, errors);
       case IssuerSpec issuer -> {}
       case DestinationSpec destination -> {}
       case ScopeSpec scope -> checkScopeFits(String.valueOf(id.parent()), scope, errors);
@@ -71,6 +72,7 @@ final class ReferenceRules {
       case DestinationSpec destination ->
           checkKindStays(id.name(), destination, (DestinationSpec) before);
       case ScopeSpec scope -> {}
+      case SignalRuleSpec rule -> {}
     }
   }
 
@@ -106,7 +108,12 @@ final class ReferenceRules {
   void checkUnused(ResourceId id) {
     switch (id.kind()) {
       case ISSUER -> refuseIfAny("agents", usersOfIssuer(id.name()));
-      case AGENT -> refuseIfAny("grants", names("agent_grant WHERE agent = ?", id.name()));
+      case AGENT -> {
+        refuseIfAny("grants", names("agent_grant WHERE agent = ?", id.name()));
+        refuseIfAny(
+            "signal rules",
+            names("signal_rule WHERE spec->'agents' @> to_jsonb(?::text)", id.name()));
+      }
       case DESTINATION -> {
         refuseIfAny("scopes", names("scope WHERE destination = ?", id.name()));
         refuseIfAny("grants", names("agent_grant WHERE destination = ?", id.name()));
@@ -121,7 +128,7 @@ final class ReferenceRules {
                   .param(id.name())
                   .query(String.class)
                   .list());
-      case GRANT -> {}
+      case GRANT, SIGNAL_RULE -> {}
     }
   }
 
@@ -167,6 +174,16 @@ final class ReferenceRules {
       if (!scopes.contains(grant.scopes().get(i))) {
         errors.add(
             "/scopes/" + i, FieldError.UNKNOWN_REFERENCE, "is not a scope of this destination");
+      }
+    }
+  }
+
+  /** A rule for an agent that does not exist would protect nobody, and look as if it did. */
+  private void checkAgents(SignalRuleSpec rule, Errors errors) {
+    List<String> agents = rule.agents() == null ? List.of() : rule.agents();
+    for (int i = 0; i < agents.size(); i++) {
+      if (rows.find(ResourceId.of(ResourceKind.AGENT, agents.get(i))).isEmpty()) {
+        errors.add("/agents/" + i, FieldError.UNKNOWN_REFERENCE, "is not the name of an agent");
       }
     }
   }

@@ -27,6 +27,8 @@ import tools.jackson.databind.node.ObjectNode;
 public final class ResourceJson {
 
   private static final Credential NO_CREDENTIAL = new Credential.File("");
+  private static final SignalRuleSpec.Match EVERYTHING =
+      new SignalRuleSpec.Match(null, null, null, null);
   private static final Keys NO_KEYS = new Keys(null, null, null, null, null, null);
 
   /** Makes a mapping. */
@@ -44,6 +46,7 @@ public final class ResourceJson {
       case DESTINATION -> JsonFields.read(document, ResourceJson::destination);
       case SCOPE -> JsonFields.read(document, ResourceJson::scope);
       case GRANT -> JsonFields.read(document, ResourceJson::grant);
+      case SIGNAL_RULE -> JsonFields.read(document, ResourceJson::signalRule);
     };
   }
 
@@ -166,6 +169,24 @@ public final class ResourceJson {
         fields.requiredTexts("scopes"),
         fields.nested("limits", limits -> new Limits(limits.integer("requestsPerMinute"))),
         fields.time("expiresAt"));
+  }
+
+  private static SignalRuleSpec signalRule(JsonFields fields) {
+    return new SignalRuleSpec(
+        fields.requiredChoice("source", SignalRuleSpec.Source.class),
+        fields.required("match", fields.nested("match", ResourceJson::match), EVERYTHING),
+        fields.requiredChoice("action", SignalRuleSpec.Action.class),
+        fields.duration("stopFor"),
+        fields.texts("agents"),
+        fields.flag("enabled"));
+  }
+
+  private static SignalRuleSpec.Match match(JsonFields fields) {
+    return new SignalRuleSpec.Match(
+        fields.text("rule"),
+        fields.text("policy"),
+        fields.text("event"),
+        fields.choice("minPriority", SignalRuleSpec.Priority.class));
   }
 
   private static Map<String, Object> plainObject(ObjectNode object) {

@@ -6,7 +6,8 @@ public enum ResourceKind {
   AGENT("agents", "agent"),
   DESTINATION("destinations", "destination"),
   SCOPE("scopes", "scope"),
-  GRANT("grants", "grant");
+  GRANT("grants", "grant"),
+  SIGNAL_RULE("signal-rules", "signal-rule");
 
   private final String plural;
   private final String singular;

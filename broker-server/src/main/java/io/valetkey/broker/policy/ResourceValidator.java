@@ -57,6 +57,7 @@ public final class ResourceValidator {
       case DestinationSpec destination -> destinationRules.check(destination, errors);
       case ScopeSpec scope -> checkScope(scope, errors);
       case GrantSpec grant -> checkGrant(grant, errors);
+      case SignalRuleSpec rule -> SignalRuleChecks.check(rule, errors);
     }
     return errors.all();
   }

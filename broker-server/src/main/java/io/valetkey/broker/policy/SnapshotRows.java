@@ -105,7 +105,7 @@ final class SnapshotRows {
   }
 
   private static String table(ResourceKind kind) {
-    return kind == ResourceKind.GRANT ? "agent_grant" : kind.singular();
+    return PolicyRows.table(kind);
   }
 
   private static String nameOf(ResourceKind kind) {

@@ -70,7 +70,7 @@ public final class StopStore {
     });
   }
 
-  private static StopOrder insert(
+  static StopOrder insert(
       Connection connection,
       long epoch,
       StopTarget target,
@@ -117,7 +117,7 @@ public final class StopStore {
     });
   }
 
-  private static StopOrder end(
+  static StopOrder end(
       Connection connection, UUID id, long epoch, String by, @Nullable String reason)
       throws SQLException {
     try (PreparedStatement statement =
@@ -217,7 +217,7 @@ public final class StopStore {
     });
   }
 
-  private static long raiseEpoch(Connection connection) throws SQLException {
+  static long raiseEpoch(Connection connection) throws SQLException {
     try (PreparedStatement statement =
             connection.prepareStatement("UPDATE stop_epoch SET epoch = epoch + 1 RETURNING epoch");
         ResultSet rows = statement.executeQuery()) {
@@ -254,7 +254,7 @@ public final class StopStore {
     return value == null ? null : value.toInstant();
   }
 
-  private interface Work<T> {
+  interface Work<T> {
     T on(Connection connection) throws SQLException;
   }
 
@@ -267,7 +267,7 @@ public final class StopStore {
     }
   }
 
-  private <T> T inTransaction(Work<T> work) {
+  <T> T inTransaction(Work<T> work) {
     try (Connection connection = connections.open()) {
       connection.setAutoCommit(false);
       T result = work.on(connection);

@@ -149,7 +149,7 @@ class AdminAccessTest {
     String one = "00000000-0000-7000-8000-000000000000";
     Stream<String> kinds =
         pattern.contains("{kind:")
-            ? Stream.of("issuers", "agents", "destinations", "grants")
+            ? Stream.of("issuers", "agents", "destinations", "grants", "signal-rules")
             : Stream.of("");
     return kinds
         .map(kind -> pattern.replaceAll("\\{kind:[^}]*}", kind).replaceAll("\\{[^}]*}", one))
@@ -189,6 +189,19 @@ class AdminAccessTest {
     assertThat(list(mac.serialize())).isEqualTo(401);
     ECKey other = new ECKeyGenerator(Curve.P_256).keyID("k1").generate();
     assertThat(list(token(claims("admin").build(), other))).isEqualTo(401);
+  }
+
+  @Test
+  void token_withSeveralRoles_mayDoWhatEachOfThemMay() throws Exception {
+    String both =
+        token(claims("none").claim("realm", Map.of("roles", List.of("viewer", "sensor"))).build());
+    assertThat(list(both)).isEqualTo(200);
+    assertThat(status(both, "POST", "/admin/v1/signals"))
+        .as("malformed, and not forbidden")
+        .isEqualTo(400);
+    assertThat(status(both, "POST", "/admin/v1/stops")).isEqualTo(403);
+    String sensor = token(claims("sensor").build());
+    assertThat(list(sensor)).isEqualTo(403);
   }
 
   @Test

@@ -4,14 +4,23 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.code_intelligence.jazzer.junit.FuzzTest;
 import io.valetkey.broker.identity.CompactJws;
+import io.valetkey.broker.identity.SecurityEventVerifier.Verified;
+import io.valetkey.broker.identity.StrictJson;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.signal.SensorEvent;
+import io.valetkey.broker.signal.SharedSignal;
+import io.valetkey.broker.signal.Signal;
 import java.nio.charset.StandardCharsets;
+import java.time.Instant;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Everything that parses what an agent sends: it accepts or refuses, and never does anything else.
- * In the ordinary build each target runs on its seeds; {@code JAZZER_FUZZ=1 mvn test
- * -Dtest=ParserFuzzTest#path} searches for new inputs until it is ended.
+ * Everything that parses what an agent sends, or what sensors write about it: it accepts or
+ * refuses, and never does anything else. In the ordinary build each target runs on its seeds;
+ * {@code JAZZER_FUZZ=1 mvn test -Dtest=ParserFuzzTest#path} searches for new inputs until it is
+ * ended.
  */
 class ParserFuzzTest {
 
@@ -56,6 +65,34 @@ class ParserFuzzTest {
       Guard.accept(new Guard.Head("GET", text, new Fields().add("Host", "gateway")));
     } catch (RefusedException refused) {
       assertThat(refused.detail()).isNotEmpty();
+    }
+  }
+
+  /** What a sensor sends is made of what the watched process did, byte by byte. */
+  @FuzzTest
+  void sensorEvent(byte[] input) {
+    try {
+      Signal signal = SensorEvent.read(input);
+      assertThat(signal.facts().source()).isNotNull();
+      // Names and words of fixed shapes; whatever else was there is gone.
+      assertThat(signal.toString().length()).isLessThan(2500);
+      assertThat(signal.words().values()).allMatch(word -> word.matches("[\\w:/-]{1,90}"));
+    } catch (RefusedException refused) {
+      assertThat(refused.detail()).isNotEmpty().hasSizeLessThan(120);
+    }
+  }
+
+  @FuzzTest
+  void securityEvent(byte[] input) {
+    try {
+      Map<String, @Nullable Object> claims = StrictJson.object(input);
+      Signal signal = SharedSignal.read(new Verified("t", "j", Instant.EPOCH, claims));
+      assertThat(signal.facts().event()).matches("[a-z-]{1,64}");
+      assertThat(signal.occurredAt()).isBeforeOrEqualTo(Instant.EPOCH);
+    } catch (IllegalArgumentException notJson) {
+      assertThat(notJson.getMessage()).startsWith("not ");
+    } catch (RefusedException refused) {
+      assertThat(refused.detail()).isNotEmpty().hasSizeLessThan(120);
     }
   }
 }

@@ -78,6 +78,7 @@ class CanarySweepTest {
       goodAndBadTokenRequests(broker);
       goodAndBadUses(broker);
       goodAndBadAdminRequests(broker);
+      goodAndBadSignals(broker);
       for (String path : List.of("/actuator/prometheus", "/actuator/health")) {
         answers.add(Tokens.raw(java.net.URI.create(broker.managementUrl() + path)));
       }
@@ -222,6 +223,66 @@ class CanarySweepTest {
         }
       }
     }
+  }
+
+  /** Command lines and file names hold secrets, and a sensor reports them. */
+  private void goodAndBadSignals(RunningBroker broker) throws Exception {
+    String event = plant("security event", ISSUER.token("bot-subject", broker.url()));
+    String falco =
+        """
+        {"output":"curl -H %1$s","priority":"Error","rule":"Shell","time":"2026-11-24T12:00:00Z","source":"k8s_audit",
+         "hostname":"%1$s","tags":["%1$s"],"output_fields":{"proc.cmdline":"curl -H %1$s","fd.name":"/tmp/%1$s",
+         "evt.type":"%1$s","container.id":"%1$s","k8s.ns.name":"a","k8s.pod.name":"%1$s","ka.user.name":"%1$s"}}
+        """
+            .formatted(MISPLACED);
+    String tetragon =
+        """
+        {"process_exec":{"process":{"binary":"/tmp/%1$s","arguments":"%1$s","pod":{"namespace":"a","name":"%1$s",
+         "container":{"id":"%1$s"}}},"function_name":"%1$s ","args":[{"string_arg":"%1$s"}]}}
+        """
+            .formatted(MISPLACED);
+    new Policies(broker)
+        .write(
+            "issuer",
+            "cluster",
+            "INSERT INTO issuer (name, spec, version, issuer_key) VALUES (?, ?::jsonb, 1, ?)",
+            "cluster",
+            ISSUER.spec().replace("oidc", "kubernetes").replace("ci.test", "cluster.test"),
+            "https://cluster.test")
+        .await(broker);
+    try (HttpClient client = HttpClient.newHttpClient()) {
+      for (String body :
+          List.of(
+              falco,
+              falco.replace("k8s_audit", "syscall"),
+              tetragon,
+              falco.replace("\"Error\"", "\"" + MISPLACED + "\""),
+              falco.replace("2026-11-24T12:00:00Z", MISPLACED),
+              MISPLACED)) {
+        answers.add(
+            send(client, broker, BOOTSTRAP, "application/json", body).headers().map().toString());
+      }
+      assertThat(send(client, broker, BOOTSTRAP, "application/json", falco).statusCode())
+          .isEqualTo(202);
+      for (String bearer : List.of(MISPLACED, event)) {
+        send(client, broker, bearer, "application/json", falco);
+        send(client, broker, bearer, "application/secevent+jwt", event);
+        send(client, broker, bearer, "application/secevent+jwt", MISPLACED);
+      }
+    }
+  }
+
+  private HttpResponse<String> send(
+      HttpClient client, RunningBroker broker, String bearer, String type, String body)
+      throws Exception {
+    return keep(
+        client.send(
+            HttpRequest.newBuilder(broker.api("/admin/v1/signals?issuer=cluster"))
+                .header("Authorization", "Bearer " + bearer)
+                .header("Content-Type", type)
+                .POST(HttpRequest.BodyPublishers.ofString(body))
+                .build(),
+            BodyHandlers.ofString()));
   }
 
   private HttpResponse<String> use(

@@ -1,0 +1,100 @@
+package io.valetkey.broker.identity;
+
+import com.nimbusds.jose.JWSVerifier;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+
+/**
+ * The steps that every token of a registered issuer goes through, whatever it is for: the header
+ * says nothing that would change how it is read, the algorithm is one of the issuer's, and a key of
+ * the issuer made the signature.
+ */
+final class SignatureCheck {
+
+  // With the time for a review less than the 5 s within which a request is answered (promise P4).
+  private static final Duration KEYS_WITHIN = Duration.ofSeconds(3);
+
+  /** Parameters that say where keys are, or change what the signature covers. */
+  private static final Set<String> REFUSED_HEADERS =
+      Set.of("crit", "b64", "jku", "jwk", "x5u", "x5c");
+
+  private final KeyFetch fetch;
+  private final Clock clock;
+  private final Map<String, IssuerKeys> keys = new ConcurrentHashMap<>();
+
+  SignatureCheck(KeyFetch fetch, Clock clock) {
+    this.fetch = fetch;
+    this.clock = clock;
+  }
+
+  /**
+   * Refuses a header that is never accepted, or an algorithm that is not the issuer's.
+   *
+   * @throws RefusedException {@link ProblemCode#ALGORITHM_NOT_ALLOWED}
+   */
+  static void requireAllowedHeader(TrustedIssuer issuer, CompactJws jws) {
+    for (String name : jws.header().keySet()) {
+      if (REFUSED_HEADERS.contains(name)) {
+        throw notAllowed("the header parameter " + name + " is never accepted");
+      }
+    }
+    if (!issuer.algorithms().contains(jws.alg())) {
+      throw notAllowed("the algorithm is not among the issuer's");
+    }
+  }
+
+  static RefusedException notAllowed(String detail) {
+    return new RefusedException(ProblemCode.ALGORITHM_NOT_ALLOWED, detail);
+  }
+
+  /**
+   * Checks the signature; may block while keys are fetched.
+   *
+   * @return the generation of the keys that verified it
+   * @throws RefusedException {@link ProblemCode#KEY_UNKNOWN}, {@link ProblemCode#SIGNATURE_INVALID}
+   *     or {@link ProblemCode#ISSUER_UNAVAILABLE}
+   */
+  long require(TrustedIssuer issuer, CompactJws jws) {
+    IssuerKeys issuerKeys = keysOf(issuer);
+    long giveUp = System.nanoTime() + KEYS_WITHIN.toNanos();
+    IssuerKeys.Current current = issuerKeys.get(giveUp);
+    List<JWSVerifier> candidates = current.keys().candidates(jws.kid(), jws.alg());
+    if (candidates.isEmpty()) {
+      current = issuerKeys.lookAgain(giveUp);
+      candidates = current.keys().candidates(jws.kid(), jws.alg());
+    }
+    if (candidates.isEmpty()) {
+      throw new RefusedException(ProblemCode.KEY_UNKNOWN, "the issuer has no such key");
+    }
+    if (candidates.stream().noneMatch(jws::signedBy)) {
+      throw new RefusedException(ProblemCode.SIGNATURE_INVALID, "the signature does not fit");
+    }
+    return current.generation();
+  }
+
+  /** The generation of the issuer's keys that count now; -1 if none do. Never fetches. */
+  long generation(TrustedIssuer issuer) {
+    return keysOf(issuer).generation();
+  }
+
+  private IssuerKeys keysOf(TrustedIssuer issuer) {
+    IssuerKeys known = keys.get(issuer.name());
+    if (known != null && known.issuer().generation() == issuer.generation()) {
+      return known;
+    }
+    IssuerKeys made =
+        keys.compute(
+            issuer.name(),
+            (name, before) ->
+                before != null && before.issuer().generation() == issuer.generation()
+                    ? before
+                    : new IssuerKeys(issuer, fetch, clock));
+    return made;
+  }
+}
