@@ -12,6 +12,9 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import javax.net.ssl.SSLContext;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
@@ -180,6 +183,28 @@ public final class RealVault implements AutoCloseable {
       ChildProcess.run(docker.toString(), "unpause", container);
     } else {
       own().thaw();
+    }
+  }
+
+  /** Seals it: it answers that it is sealed, and nothing else. */
+  public void seal() {
+    send("PUT", "sys/seal", null);
+  }
+
+  /** Unseals one that we started, with the key that it printed when it started. */
+  public void unseal() {
+    Pattern key = Pattern.compile("Unseal Key: (\\S+)");
+    try (Stream<String> lines = Files.lines(folder.resolve("vault.log"))) {
+      String found =
+          lines
+              .map(key::matcher)
+              .filter(Matcher::find)
+              .map(match -> match.group(1))
+              .findFirst()
+              .orElseThrow(() -> new IllegalStateException("this Vault printed no unseal key"));
+      send("PUT", "sys/unseal", Map.of("key", found));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
   }
 

@@ -113,7 +113,8 @@ public final class TestAuthority {
     return trusting(certificate(), client);
   }
 
-  static SSLContext trusting(Path pem) {
+  /** A TLS context that trusts the authority in this PEM file alone. */
+  public static SSLContext trusting(Path pem) {
     try (InputStream in = Files.newInputStream(pem)) {
       return trusting(
           (X509Certificate) CertificateFactory.getInstance("X.509").generateCertificate(in), null);
