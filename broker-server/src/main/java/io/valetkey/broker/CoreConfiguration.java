@@ -8,6 +8,8 @@ import io.valetkey.broker.feed.ChangeFeed;
 import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.identity.UsedOnce;
 import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.stop.CutCounts;
+import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.GatewayReplica;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
@@ -102,6 +104,16 @@ class CoreConfiguration {
   }
 
   @Bean
+  CutCounts cutCounts() {
+    return new CutCounts();
+  }
+
+  @Bean
+  GatewayCensus gatewayCensus(Connections connections) {
+    return new GatewayCensus(connections);
+  }
+
+  @Bean
   PolicyView policyView(BrokerSettings settings) {
     return new PolicyView(settings.policyStaleness());
   }
@@ -145,14 +157,23 @@ class CoreConfiguration {
   ChangeFeed changeFeed(
       Connections connections,
       StopView stops,
+      CutCounts cuts,
+      GatewayCensus census,
       PolicyView policy,
       SigningKeys keys,
       BrokerSettings settings) {
     var feed = new ChangeFeed(connections, settings.poll());
     // Stops first: nothing else may delay them.
-    feed.subscribe(stops);
     if (settings.has(BrokerSettings.GATEWAY)) {
-      feed.subscribe(new GatewayReplica(stops));
+      var replica = new GatewayReplica(stops, cuts, settings.stopStaleness());
+      feed.subscribe(replica.signOfLife());
+      feed.subscribe(stops);
+      feed.subscribe(replica);
+    } else {
+      feed.subscribe(stops);
+    }
+    if (settings.has(BrokerSettings.ISSUER)) {
+      feed.subscribe(census);
     }
     feed.subscribe(policy);
     feed.subscribe(keys);

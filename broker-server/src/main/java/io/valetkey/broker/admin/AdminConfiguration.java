@@ -6,6 +6,7 @@ import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
 import java.time.Clock;
@@ -52,8 +53,8 @@ public class AdminConfiguration {
   }
 
   @Bean
-  StopController stopController(StopStore stops, AdminSettings settings, Clock clock) {
-    return new StopController(stops, settings.stopStaleness(), clock);
+  StopController stopController(StopStore stops, GatewayCensus gateways, Clock clock) {
+    return new StopController(stops, gateways, clock);
   }
 
   @Bean

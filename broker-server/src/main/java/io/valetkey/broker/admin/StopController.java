@@ -9,13 +9,13 @@ import io.valetkey.broker.policy.PageCursor;
 import io.valetkey.broker.policy.StrictJson;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopOrder;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopTarget;
 import jakarta.servlet.http.HttpServletRequest;
 import java.io.IOException;
 import java.time.Clock;
-import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
@@ -45,13 +45,13 @@ class StopController {
   private static final String ONE = ALL + "/{id}";
 
   private final StopStore stops;
-  private final Duration staleness;
+  private final GatewayCensus gateways;
   private final Clock clock;
   private final StrictJson json = new StrictJson();
 
-  StopController(StopStore stops, Duration staleness, Clock clock) {
+  StopController(StopStore stops, GatewayCensus gateways, Clock clock) {
     this.stops = stops;
-    this.staleness = staleness;
+    this.gateways = gateways;
     this.clock = clock;
   }
 
@@ -132,15 +132,14 @@ class StopController {
 
   private ObjectNode document(StopOrder stop) {
     ObjectNode document = summary(stop);
-    StopStore.Progress progress = stops.progress(stop.epoch(), staleness);
+    GatewayCensus.Progress progress = gateways.progress(stop);
     document
         .putObject("gateways")
         .put("acknowledged", progress.acknowledged())
         .put("total", progress.total());
-    // Gateways cut what they carry before they acknowledge, and do not say how much it was.
-    document.putObject("streams").putNull("cut");
+    document.putObject("streams").put("cut", progress.cut());
     document.putObject("leases").put("revoked", 0).put("pending", 0).put("irrevocable", 0);
-    return document.put("acknowledged", progress.acknowledged() == progress.total());
+    return document.put("acknowledged", progress.isComplete());
   }
 
   /** A stop without its progress, which would be a question to the database for each of a list. */

@@ -107,4 +107,9 @@ public final class BrokerPermissions implements Permissions {
           throw new RefusedException(unknown.code(), unknown.detail());
     };
   }
+
+  @Override
+  public boolean areCurrent() {
+    return access.isCurrent();
+  }
 }

@@ -8,13 +8,9 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
-import java.util.Map;
-import java.util.UUID;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,40 +20,30 @@ import org.jspecify.annotations.Nullable;
  */
 public final class StopView implements ChangeFeed.Subscriber {
 
-  // Two hours: an ended stop, or one of a single token, matters as long as a token from before it
-  // may
-  // live, and no access token lives longer than one.
   private static final String CHANGED =
-      """
-      SELECT id, epoch, target_kind, target, ended_at IS NOT NULL AS ended
-      FROM stop
-      WHERE (epoch > ? OR ended_epoch > ?)
-        AND (ended_at IS NULL OR ended_at > now() - interval '2 hours')
-        AND (target_kind <> 'token' OR created_at > now() - interval '2 hours')
-      ORDER BY epoch
-      """;
-
-  private static final Duration REMEMBERED = Duration.ofHours(2);
+      "SELECT "
+          + StopRows.COLUMNS
+          + """
+           FROM stop
+          WHERE (epoch > ? OR ended_epoch > ?)
+            AND (ended_at IS NULL OR ended_at > now() - interval '2 hours')
+            AND (target_kind <> 'token' OR created_at > now() - interval '2 hours')
+          ORDER BY epoch
+          """;
 
   private final StopStore store;
   private final Duration staleness;
-  private final Map<StopTarget, TargetState> targets = new ConcurrentHashMap<>();
-  private final List<Runnable> listeners = new CopyOnWriteArrayList<>();
+  private final KnownStops known = new KnownStops();
+  private final List<StopChange.Listener> listeners = new CopyOnWriteArrayList<>();
+  private volatile @Nullable ServingLease lease;
+
+  /** Taken in, and not told to all listeners yet; of the feed's thread only. */
+  private final List<StopOrder> untold = new ArrayList<>();
+
   private volatile long epoch;
+  private volatile long toldEpoch;
   private volatile long verifiedNanos;
   private volatile boolean everVerified;
-
-  /** What is known of one target: tokens of an epoch before the cut-off are dead for good. */
-  private record TargetState(long cutOff, List<UUID> inForce, long seenNanos) {
-
-    static final TargetState NONE = new TargetState(0, List.of(), 0);
-
-    TargetState with(UUID id, long stopEpoch, boolean ended) {
-      Stream<UUID> others = inForce.stream().filter(other -> !other.equals(id));
-      List<UUID> now = (ended ? others : Stream.concat(others, Stream.of(id))).toList();
-      return new TargetState(Math.max(cutOff, stopEpoch), now, System.nanoTime());
-    }
-  }
 
   /**
    * Makes a view that refuses to answer until the feed called it once.
@@ -70,8 +56,13 @@ public final class StopView implements ChangeFeed.Subscriber {
   }
 
   /** Calls the listener, on the feed's thread, after every change of the view. */
-  public void onChange(Runnable listener) {
+  public void onChange(StopChange.Listener listener) {
     listeners.add(listener);
+  }
+
+  /** From now on the view also needs this to answer. */
+  void answerOnlyUnder(ServingLease condition) {
+    lease = condition;
   }
 
   /**
@@ -99,17 +90,7 @@ public final class StopView implements ChangeFeed.Subscriber {
   public @Nullable StopTarget stopped(
       String agent, String issuer, @Nullable String jti, long tokenEpoch) {
     requireFresh();
-    if (targets.isEmpty()) {
-      return null;
-    }
-    StopTarget found = check(StopTarget.EVERYTHING, tokenEpoch);
-    found = found != null ? found : check(StopTarget.Kind.AGENT, agent, tokenEpoch);
-    found = found != null ? found : check(StopTarget.Kind.ISSUER, issuer, tokenEpoch);
-    if (found == null && jti != null) {
-      // A token that was stopped once stays stopped, whatever becomes of the order.
-      found = check(StopTarget.Kind.TOKEN, jti, 0);
-    }
-    return found;
+    return known.stopped(agent, issuer, jti, tokenEpoch);
   }
 
   /**
@@ -120,23 +101,32 @@ public final class StopView implements ChangeFeed.Subscriber {
    */
   public @Nullable StopTarget stoppedDestination(String destination, long tokenEpoch) {
     requireFresh();
-    return check(StopTarget.Kind.DESTINATION, destination, tokenEpoch);
+    return known.check(StopTarget.Kind.DESTINATION, destination, tokenEpoch);
   }
 
-  private @Nullable StopTarget check(StopTarget.Kind kind, String value, long tokenEpoch) {
-    return check(new StopTarget(kind, value), tokenEpoch);
+  /**
+   * Whether a stop that this view knows ends what was allowed before. Answers however old the view
+   * is: what is known to be stopped does not become allowed by not hearing more.
+   */
+  public boolean isKnownToBeStopped(
+      String agent, String issuer, String jti, long tokenEpoch, String destination) {
+    return known.stopped(agent, issuer, jti, tokenEpoch) != null
+        || known.check(StopTarget.Kind.DESTINATION, destination, tokenEpoch) != null;
   }
 
-  private @Nullable StopTarget check(StopTarget target, long tokenEpoch) {
-    TargetState state = targets.get(target);
-    if (state == null) {
-      return null;
+  /** Whether the view answers. Cheap enough to be asked for each piece of a body. */
+  public boolean isFresh() {
+    if (!everVerified) {
+      return false;
     }
-    return !state.inForce().isEmpty() || tokenEpoch < state.cutOff() ? target : null;
+    long read = verifiedNanos;
+    long now = System.nanoTime();
+    ServingLease condition = lease;
+    return now - read <= staleness.toNanos() && (condition == null || condition.covers(read, now));
   }
 
   private void requireFresh() {
-    if (!everVerified || System.nanoTime() - verifiedNanos > staleness.toNanos()) {
+    if (!isFresh()) {
       throw new RefusedException(
           ProblemCode.STOPS_STALE,
           "The view of stops is older than " + staleness.toMillis() + " ms");
@@ -153,6 +143,11 @@ public final class StopView implements ChangeFeed.Subscriber {
     return epoch;
   }
 
+  /** The highest epoch that this replica has acted upon: what it ends has ended here. */
+  long actedEpoch() {
+    return toldEpoch;
+  }
+
   @Override
   public void catchUp(Connection connection) throws SQLException {
     long begun = System.nanoTime();
@@ -162,14 +157,23 @@ public final class StopView implements ChangeFeed.Subscriber {
       return;
     }
     if (current > epoch || !everVerified) {
-      load(connection, epoch);
-      forgetEndedTokens();
+      untold.addAll(load(connection, epoch));
       epoch = current;
       everVerified = true;
-      verifiedNanos = begun;
-      listeners.forEach(Runnable::run);
     }
+    // Before the listeners, who ask this view.
     verifiedNanos = begun;
+    tell();
+  }
+
+  /** What one listener failed to do is done at the next call: nobody is told that it was. */
+  private void tell() {
+    if (toldEpoch != epoch) {
+      var change = new StopChange(untold);
+      listeners.forEach(listener -> listener.changed(change));
+      untold.clear();
+      toldEpoch = epoch;
+    }
   }
 
   private long readEpoch(Connection connection) throws SQLException {
@@ -193,36 +197,19 @@ public final class StopView implements ChangeFeed.Subscriber {
     return current;
   }
 
-  private void load(Connection connection, long since) throws SQLException {
+  private List<StopOrder> load(Connection connection, long since) throws SQLException {
+    List<StopOrder> changed = new ArrayList<>();
     try (PreparedStatement statement = connection.prepareStatement(CHANGED)) {
       statement.setLong(1, since);
       statement.setLong(2, since);
       try (ResultSet rows = statement.executeQuery()) {
         while (rows.next()) {
-          apply(rows);
+          changed.add(StopRows.read(rows));
         }
       }
     }
-  }
-
-  /** A stopped token has ended by itself long before it is forgotten here. */
-  private void forgetEndedTokens() {
-    long now = System.nanoTime();
-    targets
-        .entrySet()
-        .removeIf(entry ->
-            entry.getKey().kind() == StopTarget.Kind.TOKEN
-                && now - entry.getValue().seenNanos() > REMEMBERED.toNanos());
-  }
-
-  private void apply(ResultSet rows) throws SQLException {
-    UUID id = rows.getObject("id", UUID.class);
-    long stopEpoch = rows.getLong("epoch");
-    boolean ended = rows.getBoolean("ended");
-    String kind = rows.getString("target_kind").toUpperCase(Locale.ROOT);
-    var target = new StopTarget(StopTarget.Kind.valueOf(kind), rows.getString("target"));
-    targets.compute(
-        target,
-        (key, state) -> (state == null ? TargetState.NONE : state).with(id, stopEpoch, ended));
+    changed.forEach(known::apply);
+    known.forgetWhatIsOver();
+    return changed;
   }
 }

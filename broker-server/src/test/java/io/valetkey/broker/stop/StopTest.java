@@ -123,10 +123,11 @@ class StopTest {
 
       assertThat(Duration.ofNanos(System.nanoTime() - begun)).isLessThan(Duration.ofSeconds(1));
       long end = System.nanoTime() + Duration.ofSeconds(5).toNanos();
-      StopStore.Progress progress = store.progress(stop.epoch(), Duration.ofSeconds(10));
+      GatewayCensus census = broker.bean(GatewayCensus.class);
+      GatewayCensus.Progress progress = census.progress(stop);
       while (progress.acknowledged() < 2 && System.nanoTime() < end) {
         Thread.sleep(10);
-        progress = store.progress(stop.epoch(), Duration.ofSeconds(10));
+        progress = census.progress(stop);
       }
       assertThat(progress.acknowledged()).isGreaterThanOrEqualTo(2);
     }
