@@ -15,7 +15,8 @@ import org.springframework.context.annotation.Import;
   IssuerRoleConfiguration.class,
   GatewayRoleConfiguration.class,
   Observability.class,
-  AdminRoleConfiguration.class
+  AdminRoleConfiguration.class,
+  WitnessConfiguration.class
 })
 public class BrokerApplication {
 

@@ -11,8 +11,10 @@ import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.CutCounts;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.GatewayReplica;
+import io.valetkey.broker.stop.StopRestore;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.stop.WitnessKeeper;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
 import io.valetkey.broker.token.SigningKeys;
@@ -23,6 +25,7 @@ import java.time.Clock;
 import java.util.Properties;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.jdbc.autoconfigure.JdbcConnectionDetails;
 import org.springframework.boot.sql.init.dependency.DependsOnDatabaseInitialization;
 import org.springframework.context.SmartLifecycle;
@@ -99,8 +102,13 @@ class CoreConfiguration {
   }
 
   @Bean
-  StopView stopView(StopStore store, BrokerSettings settings) {
-    return new StopView(store, settings.stopStaleness());
+  StopRestore stopRestore(Connections connections, Clock clock) {
+    return new StopRestore(connections, clock);
+  }
+
+  @Bean
+  StopView stopView(StopStore store, StopRestore restore, BrokerSettings settings) {
+    return new StopView(store, restore, settings.stopStaleness());
   }
 
   @Bean
@@ -182,12 +190,14 @@ class CoreConfiguration {
 
   /** Starts the feed when everything that subscribed exists, and before anything listens. */
   @Bean
-  SmartLifecycle changeFeedLifecycle(ChangeFeed feed) {
+  SmartLifecycle changeFeedLifecycle(ChangeFeed feed, ObjectProvider<WitnessKeeper> witness) {
     return new SmartLifecycle() {
       private volatile boolean running;
 
       @Override
       public void start() {
+        // Before the views, which would believe a restored backup.
+        witness.ifAvailable(WitnessKeeper::askBeforeServing);
         try {
           feed.start();
           running = true;

@@ -67,7 +67,8 @@ class CredentialConfiguration {
         defaults.maxEntries());
   }
 
-  private static @Nullable VaultSettings vault(SettingsReader reader) {
+  /** How Vault is reached, or null without {@code valetkey.vault.uri}. */
+  static @Nullable VaultSettings vault(SettingsReader reader) {
     String uri = reader.text("vault.uri");
     String method = reader.text("vault.authentication", "token");
     int problems = reader.problems().size();

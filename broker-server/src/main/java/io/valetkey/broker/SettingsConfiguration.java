@@ -26,5 +26,6 @@ class SettingsConfiguration {
   private static void readOthers(SettingsReader reader) {
     AdminRoleConfiguration.check(reader);
     CredentialConfiguration.check(reader);
+    WitnessConfiguration.check(reader);
   }
 }
