@@ -60,7 +60,7 @@ class StopController {
       throws IOException {
     AdminRequest request = new AdminRequest(http);
     request.allowParameters("dryRun");
-    StopRequest wish = StopRequest.read(request.body(json), clock.instant());
+    StopRequest wish = StopRequest.read(request.body(json), stops::databaseTime);
     if (request.isDryRun()) {
       return JsonAnswers.ok(
           JsonAnswers.changes(List.of(new Difference("", null, wish.document()))));
@@ -138,8 +138,13 @@ class StopController {
         .put("acknowledged", progress.acknowledged())
         .put("total", progress.total());
     document.putObject("streams").put("cut", progress.cut());
-    document.putObject("leases").put("revoked", 0).put("pending", 0).put("irrevocable", 0);
+    putLeases(document);
     return document.put("acknowledged", progress.isComplete());
+  }
+
+  /** How far the leased credentials of the target are: there are none to be leased yet. */
+  private static void putLeases(ObjectNode document) {
+    document.putObject("leases").put("revoked", 0).put("pending", 0).put("irrevocable", 0);
   }
 
   /** A stop without its progress, which would be a question to the database for each of a list. */

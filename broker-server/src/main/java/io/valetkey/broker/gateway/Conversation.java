@@ -174,7 +174,11 @@ final class Conversation {
             .thenAccept(id -> context.runOnContext(v -> answerOrCut(code, id)));
     if (answering) {
       // A cut does not wait for its record.
-      cut();
+      if (code == Ending.STOPPED.code()) {
+        HardClose.of(request.connection());
+      } else {
+        cut();
+      }
     }
   }
 
@@ -185,7 +189,7 @@ final class Conversation {
     upstream.run();
     UUID id = exchange.unservedFor(Ending.STALE, deferred);
     if (answering) {
-      cut();
+      HardClose.of(request.connection());
     } else {
       answerOrCut(Ending.STALE.code(), id);
     }

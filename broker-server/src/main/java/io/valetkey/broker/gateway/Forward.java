@@ -87,7 +87,10 @@ final class Forward {
   }
 
   private void send(HttpClientRequest out, UpstreamRequest request) {
-    conversation.upstream(out::reset);
+    conversation.upstream(() -> {
+      out.reset();
+      HardClose.of(out.connection());
+    });
     if (!conversation.mayPassOn()) {
       out.reset();
       return;

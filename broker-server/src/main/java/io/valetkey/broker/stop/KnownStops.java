@@ -46,9 +46,27 @@ final class KnownStops {
   }
 
   void apply(StopOrder stop) {
-    held.put(stop.id(), new Held(stop, System.nanoTime()));
+    held.put(stop.id(), new Held(lean(stop), System.nanoTime()));
     targets.compute(
         stop.target(), (target, state) -> (state == null ? TargetState.NONE : state).with(stop));
+  }
+
+  /** There may be a million stops of single tokens, whose words are always the same few. */
+  private static StopOrder lean(StopOrder stop) {
+    if (stop.target().kind() != StopTarget.Kind.TOKEN) {
+      return stop;
+    }
+    return new StopOrder(
+        stop.id(),
+        stop.epoch(),
+        stop.target(),
+        stop.reason().intern(),
+        stop.createdAt(),
+        stop.createdBy().intern(),
+        stop.expiresAt(),
+        stop.endedAt(),
+        stop.endedBy(),
+        stop.endReason());
   }
 
   /** A stopped token has ended by itself long before it is forgotten here. */

@@ -11,6 +11,7 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Instant;
+import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
@@ -141,6 +142,17 @@ public final class StopStore {
       }
     }
     return ids;
+  }
+
+  /** The time by the database's clock, which is the one that ends stops. */
+  public Instant databaseTime() {
+    return reading(connection -> {
+      try (PreparedStatement statement = connection.prepareStatement("SELECT clock_timestamp()");
+          ResultSet rows = statement.executeQuery()) {
+        rows.next();
+        return rows.getObject(1, OffsetDateTime.class).toInstant();
+      }
+    });
   }
 
   /** The stop with this id, if there is one. */

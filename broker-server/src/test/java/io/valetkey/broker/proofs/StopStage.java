@@ -28,6 +28,7 @@ import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import org.awaitility.Awaitility;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -44,6 +45,8 @@ final class StopStage implements AutoCloseable {
   final TestIssuer issuer = new TestIssuer("ci");
   final AtomicInteger open = new AtomicInteger();
   final AtomicInteger received = new AtomicInteger();
+  final AtomicInteger stuck = new AtomicInteger();
+  final AtomicLong flooded = new AtomicLong();
   private final HttpsServer upstream;
   private final ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor();
   private final Map<String, String> settings;
@@ -58,6 +61,9 @@ final class StopStage implements AutoCloseable {
     upstream.createContext("/stream", counted(this::stream));
     upstream.createContext("/never", counted(exchange -> sleep(Duration.ofMinutes(5))));
     upstream.createContext("/upload", counted(this::upload));
+    upstream.createContext("/download", counted(this::download));
+    upstream.createContext("/flood", counted(this::flood));
+    upstream.createContext("/stuck", counted(this::stuck));
     upstream.createContext("/ok", StopStage::ok);
     upstream.start();
     Path files = Files.createDirectory(folder.resolve("files"));
@@ -82,13 +88,19 @@ final class StopStage implements AutoCloseable {
 
   /** Agents that may do everything at the upstream; the subject is the agent's name. */
   void writePolicy(RunningBroker broker, String... agents) throws Exception {
+    writePolicyWithCredential(broker, "{\"source\":\"file\",\"name\":\"openai\"}", agents);
+  }
+
+  /** The same, with a credential from elsewhere. */
+  void writePolicyWithCredential(RunningBroker broker, String credential, String... agents)
+      throws Exception {
     Policies policies =
         new Policies(broker)
             .issuer(issuer)
             .destination(
                 "openai",
-                "{\"kind\":\"http\",\"origin\":\"https://localhost:%d\",\"timeout\":\"60s\",\"credential\":{\"source\":\"file\",\"name\":\"openai\"}}"
-                    .formatted(upstream.getAddress().getPort()))
+                "{\"kind\":\"http\",\"origin\":\"https://localhost:%d\",\"timeout\":\"60s\",\"credential\":%s}"
+                    .formatted(upstream.getAddress().getPort(), credential))
             .scope(
                 "openai",
                 "all",
@@ -188,6 +200,44 @@ final class StopStage implements AutoCloseable {
         body.write(("data: " + i + "\n\n").getBytes(StandardCharsets.UTF_8));
         body.flush();
         sleep(Duration.ofMillis(eventMillis));
+      }
+    }
+  }
+
+  /** A body of an announced length that comes slowly. */
+  private void download(HttpExchange exchange) throws IOException {
+    exchange.sendResponseHeaders(200, 1_000_000);
+    try (OutputStream body = exchange.getResponseBody()) {
+      for (int i = 0; i < 1000; i++) {
+        body.write(new byte[1000]);
+        body.flush();
+        sleep(Duration.ofMillis(eventMillis));
+      }
+    }
+  }
+
+  /** Reads nothing. */
+  private void stuck(HttpExchange ignored) throws IOException {
+    stuck.incrementAndGet();
+    try {
+      sleep(Duration.ofSeconds(20));
+    } finally {
+      stuck.decrementAndGet();
+    }
+  }
+
+  int port() {
+    return upstream.getAddress().getPort();
+  }
+
+  /** As much as the other side takes. */
+  private void flood(HttpExchange exchange) throws IOException {
+    exchange.sendResponseHeaders(200, 0);
+    try (OutputStream body = exchange.getResponseBody()) {
+      byte[] piece = new byte[64 * 1024];
+      while (true) {
+        body.write(piece);
+        flooded.addAndGet(piece.length);
       }
     }
   }
