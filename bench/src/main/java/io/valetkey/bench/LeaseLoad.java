@@ -71,6 +71,7 @@ public final class LeaseLoad {
       new PolicySeed(postgres, database).write(issuer, 1, 1, "https://upstream.test");
       lease(postgres, database);
       int port = ServerProcess.freePort();
+      String admin = vault.rootToken() + vault.rootToken();
       Map<String, String> settings =
           Map.of(
               "valetkey.vault.uri",
@@ -78,7 +79,7 @@ public final class LeaseLoad {
               "valetkey.vault.token",
               vault.rootToken(),
               "valetkey.admin.bootstrap-token",
-              vault.rootToken() + vault.rootToken());
+              admin);
       try (var broker =
           Servers.broker(folder, postgres, database, port, ServerProcess.freePort(), settings)) {
         String api = "http://127.0.0.1:" + port;
@@ -91,7 +92,7 @@ public final class LeaseLoad {
                 options.number("connections", 8));
         System.out.printf("broker process %d, Vault %s%n", broker.pid(), vault.uri());
         load.compare(options.number("leases", 400), options.number("rounds", 5));
-        load.stop(options.number("stopped", 500), settings.get("valetkey.admin.bootstrap-token"));
+        load.stop(options.number("stopped", 500), admin);
       }
       Conditions.print();
     }

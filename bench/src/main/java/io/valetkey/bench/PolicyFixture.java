@@ -3,7 +3,9 @@ package io.valetkey.bench;
 import com.nimbusds.jose.JWSAlgorithm;
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.RateLimits;
+import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.stop.StopRestore;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
 import java.sql.Connection;
@@ -33,7 +35,10 @@ final class PolicyFixture implements AutoCloseable {
     var seed = new PolicySeed(postgres, database);
     seed.write(
         new IdentityIssuer(JWSAlgorithm.ES256), agents, DESTINATIONS, "https://upstream.test");
-    var stops = new StopView(new StopStore(() -> postgres.connect(database)), LONG);
+    Connections connections = () -> postgres.connect(database);
+    var stops =
+        new StopView(
+            new StopStore(connections), new StopRestore(connections, Clock.systemUTC()), LONG);
     try (Connection connection = postgres.connect(database)) {
       stops.catchUp(connection);
       long begun = System.nanoTime();

@@ -79,10 +79,7 @@ class AdminRoleConfiguration {
   AdminSettings adminSettings(BrokerSettings settings, Environment environment) {
     String ttl = environment.getProperty("valetkey.admin.bootstrap-ttl", "1h");
     return new AdminSettings(
-        settings.names().issuer(),
-        DurationStyle.SIMPLE.parse(ttl),
-        settings.stopStaleness(),
-        oidc(environment));
+        settings.names().issuer(), DurationStyle.SIMPLE.parse(ttl), oidc(environment));
   }
 
   private static AdminSettings.@Nullable Oidc oidc(Environment environment) {

@@ -16,7 +16,8 @@ import org.springframework.context.annotation.Import;
   GatewayRoleConfiguration.class,
   Observability.class,
   AdminRoleConfiguration.class,
-  SignalConfiguration.class
+  SignalConfiguration.class,
+  WitnessConfiguration.class
 })
 public class BrokerApplication {
 

@@ -95,6 +95,14 @@ record BrokerSettings(
   }
 
   private static BrokerSettings read(SettingsReader reader) {
+    Duration stopStaleness =
+        reader.duration("stop.staleness", SECOND.multipliedBy(10), SECOND, SECOND.multipliedBy(60));
+    Duration poll =
+        reader.duration(
+            "feed.poll", Duration.ofMillis(500), Duration.ofMillis(50), SECOND.multipliedBy(5));
+    if (poll.multipliedBy(2).compareTo(stopStaleness) > 0) {
+      reader.problem("feed.poll", "must be at most half of valetkey.stop.staleness");
+    }
     var names =
         new TokenSettings(
             reader.externalUrl("public-url"), reader.externalUrl("gateway.public-url"));
@@ -104,9 +112,8 @@ record BrokerSettings(
         gateway(reader),
         reader.duration(
             "policy.staleness", SECOND.multipliedBy(30), SECOND, SECOND.multipliedBy(300)),
-        reader.duration("stop.staleness", SECOND.multipliedBy(10), SECOND, SECOND.multipliedBy(60)),
-        reader.duration(
-            "feed.poll", Duration.ofMillis(500), Duration.ofMillis(50), SECOND.multipliedBy(5)),
+        stopStaleness,
+        poll,
         reader.duration(
             "audit.deadline",
             Duration.ofMillis(500),

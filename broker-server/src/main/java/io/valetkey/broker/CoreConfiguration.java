@@ -8,9 +8,13 @@ import io.valetkey.broker.feed.ChangeFeed;
 import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.identity.UsedOnce;
 import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.stop.CutCounts;
+import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.GatewayReplica;
+import io.valetkey.broker.stop.StopRestore;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.stop.WitnessKeeper;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
 import io.valetkey.broker.token.SigningKeys;
@@ -21,6 +25,7 @@ import java.time.Clock;
 import java.util.Properties;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.jdbc.autoconfigure.JdbcConnectionDetails;
 import org.springframework.boot.sql.init.dependency.DependsOnDatabaseInitialization;
 import org.springframework.context.SmartLifecycle;
@@ -97,8 +102,23 @@ class CoreConfiguration {
   }
 
   @Bean
-  StopView stopView(StopStore store, BrokerSettings settings) {
-    return new StopView(store, settings.stopStaleness());
+  StopRestore stopRestore(Connections connections, Clock clock) {
+    return new StopRestore(connections, clock);
+  }
+
+  @Bean
+  StopView stopView(StopStore store, StopRestore restore, BrokerSettings settings) {
+    return new StopView(store, restore, settings.stopStaleness());
+  }
+
+  @Bean
+  CutCounts cutCounts() {
+    return new CutCounts();
+  }
+
+  @Bean
+  GatewayCensus gatewayCensus(Connections connections) {
+    return new GatewayCensus(connections);
   }
 
   @Bean
@@ -145,14 +165,23 @@ class CoreConfiguration {
   ChangeFeed changeFeed(
       Connections connections,
       StopView stops,
+      CutCounts cuts,
+      GatewayCensus census,
       PolicyView policy,
       SigningKeys keys,
       BrokerSettings settings) {
     var feed = new ChangeFeed(connections, settings.poll());
     // Stops first: nothing else may delay them.
-    feed.subscribe(stops);
     if (settings.has(BrokerSettings.GATEWAY)) {
-      feed.subscribe(new GatewayReplica(stops));
+      var replica = new GatewayReplica(stops, cuts, settings.stopStaleness());
+      feed.subscribe(replica.signOfLife());
+      feed.subscribe(stops);
+      feed.subscribe(replica);
+    } else {
+      feed.subscribe(stops);
+    }
+    if (settings.has(BrokerSettings.ISSUER)) {
+      feed.subscribe(census);
     }
     feed.subscribe(policy);
     feed.subscribe(keys);
@@ -161,12 +190,14 @@ class CoreConfiguration {
 
   /** Starts the feed when everything that subscribed exists, and before anything listens. */
   @Bean
-  SmartLifecycle changeFeedLifecycle(ChangeFeed feed) {
+  SmartLifecycle changeFeedLifecycle(ChangeFeed feed, ObjectProvider<WitnessKeeper> witness) {
     return new SmartLifecycle() {
       private volatile boolean running;
 
       @Override
       public void start() {
+        // Before the views, which would believe a restored backup.
+        witness.ifAvailable(WitnessKeeper::askBeforeServing);
         try {
           feed.start();
           running = true;

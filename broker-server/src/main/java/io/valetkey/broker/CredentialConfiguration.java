@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
 import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.core.env.ConfigurableEnvironment;
@@ -27,7 +28,7 @@ class CredentialConfiguration {
   UpstreamCredentials upstreamCredentials(
       BrokerSettings settings,
       ConfigurableEnvironment environment,
-      ObjectProvider<VaultConnection> vault,
+      @Qualifier("vaultConnection") ObjectProvider<VaultConnection> vault,
       Clock clock) {
     var reader = new SettingsReader(environment);
     Path directory = settings.fileSource();

@@ -1,16 +1,21 @@
 package io.valetkey.broker;
 
+import io.micrometer.core.instrument.FunctionCounter;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.gateway.AuditTrail;
 import io.valetkey.broker.gateway.BrokerCredentials;
 import io.valetkey.broker.gateway.BrokerPermissions;
+import io.valetkey.broker.gateway.ExchangeCutter;
 import io.valetkey.broker.gateway.GatewayServer;
 import io.valetkey.broker.gateway.GatewaySettings;
 import io.valetkey.broker.gateway.LiveExchanges;
 import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.stop.CutCounts;
 import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
@@ -79,33 +84,44 @@ class GatewayRoleConfiguration {
         clock);
   }
 
+  @Bean
+  ExchangeCutter exchangeCutter(
+      LiveExchanges live, Access access, CutCounts counts, GatewayServer gateway) {
+    return new ExchangeCutter(live, access, counts, gateway);
+  }
+
   /** Ends what a change has made wrong, on the thread that took the change in. */
   @Bean
   SmartLifecycle gatewayLifecycle(
       GatewayServer gateway,
-      LiveExchanges live,
+      ExchangeCutter cutter,
       UpstreamCredentials credentials,
-      Access access,
       StopView stops,
       PolicyView policy) {
-    Runnable cut =
-        () ->
-            live.cut(exchange -> {
-              var caller = exchange.caller();
-              return !access.stillStands(
-                  caller.agent(),
-                  caller.issuer(),
-                  caller.jti(),
-                  caller.tokenEpoch(),
-                  caller.destination());
-            });
-    stops.onChange(() -> {
-      cut.run();
+    stops.onChange(change -> {
+      cutter.stopsChanged(change);
       credentials.dropAll();
       gateway.dropIdleConnections();
     });
-    policy.onChange(cut);
+    policy.onChange(cutter::policyChanged);
     return new Listening(gateway);
+  }
+
+  @Bean
+  MeterBinder gatewayMeters(LiveExchanges live, ExchangeCutter cutter) {
+    return registry -> {
+      Gauge.builder("valetkey.gateway.exchanges", live, LiveExchanges::size)
+          .description("Exchanges that are open")
+          .register(registry);
+      FunctionCounter.builder("valetkey.gateway.cut", cutter, ExchangeCutter::stopped)
+          .description("Exchanges that were ended from outside")
+          .tag("reason", "stopped")
+          .register(registry);
+      FunctionCounter.builder("valetkey.gateway.cut", cutter, ExchangeCutter::stale)
+          .description("Exchanges that were ended from outside")
+          .tag("reason", "stale")
+          .register(registry);
+    };
   }
 
   private static final class Listening implements SmartLifecycle {

@@ -84,7 +84,7 @@ class LeaseConfiguration {
   @Bean
   SmartLifecycle leaseReaping(Leases leases, StopView stops, PolicyView policy) {
     Reaper reaper = leases.reaper();
-    stops.onChange(reaper::viewsChanged);
+    stops.onChange(_ -> reaper.viewsChanged());
     policy.onChange(reaper::viewsChanged);
     return new Reaping(leases);
   }

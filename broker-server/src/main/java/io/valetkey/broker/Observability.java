@@ -25,7 +25,7 @@ class Observability {
       StopView stops, PolicyView policy, AuditLog auditLog, BrokerSettings settings) {
     return () -> {
       boolean ready =
-          stops.ageMillis() <= settings.stopStaleness().toMillis()
+          stops.isFresh()
               && policy.ageMillis() <= settings.policyStaleness().toMillis()
               && auditLog.healthy();
       return (ready ? Health.up() : Health.outOfService()).build();

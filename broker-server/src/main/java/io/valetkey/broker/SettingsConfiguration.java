@@ -29,5 +29,6 @@ class SettingsConfiguration {
     var _ = VaultLogon.read(reader);
     var _ = LeaseConfiguration.check(reader);
     SignalConfiguration.check(reader);
+    WitnessConfiguration.check(reader);
   }
 }

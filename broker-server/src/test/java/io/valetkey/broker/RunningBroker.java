@@ -8,11 +8,13 @@ import java.net.URI;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
+import java.time.Clock;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.springframework.boot.builder.SpringApplicationBuilder;
 import org.springframework.context.ConfigurableApplicationContext;
+import org.springframework.context.support.GenericApplicationContext;
 
 /** The real broker on real sockets and a database of its own, in this process. */
 public final class RunningBroker implements AutoCloseable {
@@ -44,7 +46,7 @@ public final class RunningBroker implements AutoCloseable {
     }
   }
 
-  private RunningBroker(String database, Map<String, String> settings) {
+  private RunningBroker(String database, Map<String, String> settings, Clock clock) {
     this.database = database;
     this.apiPort = freePort();
     this.gatewayPort = freePort();
@@ -68,7 +70,21 @@ public final class RunningBroker implements AutoCloseable {
         properties.entrySet().stream()
             .map(e -> "--" + e.getKey() + "=" + e.getValue())
             .toArray(String[]::new);
-    this.context = new SpringApplicationBuilder(BrokerApplication.class).run(arguments);
+    this.context =
+        new SpringApplicationBuilder(BrokerApplication.class)
+            .initializers(context -> replaceClock((GenericApplicationContext) context, clock))
+            .run(arguments);
+  }
+
+  private static void replaceClock(GenericApplicationContext context, Clock clock) {
+    if (clock != null) {
+      context.registerBean("clockOfTheTest", Clock.class, () -> clock, b -> b.setPrimary(true));
+    }
+  }
+
+  /** A broker on an empty database whose clock is not the database's. */
+  public static RunningBroker start(Map<String, String> settings, Clock clock) {
+    return new RunningBroker(newDatabase(), settings, clock);
   }
 
   /** A broker on an empty database. */
@@ -82,7 +98,7 @@ public final class RunningBroker implements AutoCloseable {
   }
 
   public static RunningBroker onDatabase(String database, Map<String, String> settings) {
-    return new RunningBroker(database, settings);
+    return new RunningBroker(database, settings, null);
   }
 
   public static String newDatabase() {

@@ -184,12 +184,15 @@ public final class Access {
 
   /**
    * Whether what was allowed when an exchange began still stands: a stop, a disabled agent or
-   * destination, and a withdrawn grant end it; the token's own end does not. A view that cannot
-   * answer ends nothing, because new requests are refused anyway and a short outage must not cut
-   * every stream.
+   * destination, and a withdrawn grant end it; the token's own end does not. What is known to be
+   * stopped stays stopped however old the view is. Otherwise a view that cannot answer ends nothing
+   * here: {@link #isCurrent} does that, for all exchanges at once.
    */
   public boolean stillStands(
       String agentName, String issuer, String jti, long tokenEpoch, String destination) {
+    if (stops.isKnownToBeStopped(agentName, issuer, jti, tokenEpoch, destination)) {
+      return false;
+    }
     try {
       PolicySnapshot snapshot = policy.current();
       Agent agent = snapshot.agent(agentName);
@@ -206,6 +209,11 @@ public final class Access {
     } catch (RefusedException e) {
       return e.code().status() == 503;
     }
+  }
+
+  /** Whether this replica would know by now if something had been stopped. Never blocks. */
+  public boolean isCurrent() {
+    return stops.isFresh();
   }
 
   private static Agent agentOf(

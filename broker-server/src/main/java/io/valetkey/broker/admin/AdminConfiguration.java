@@ -10,6 +10,7 @@ import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.broker.signal.ReceiveSecurityEvent;
 import io.valetkey.broker.signal.ReceiveSignal;
 import io.valetkey.broker.signal.Timeline;
+import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
 import java.time.Clock;
@@ -57,8 +58,8 @@ public class AdminConfiguration {
 
   @Bean
   StopController stopController(
-      StopStore stops, Leases leases, AdminSettings settings, Clock clock) {
-    return new StopController(stops, leases.book(), settings.stopStaleness(), clock);
+      StopStore stops, GatewayCensus gateways, Leases leases, Clock clock) {
+    return new StopController(stops, gateways, leases.book(), clock);
   }
 
   @Bean

@@ -8,11 +8,9 @@ import org.jspecify.annotations.Nullable;
  *
  * @param publicUrl our external URL, without a final slash
  * @param bootstrapTtl how long after the first start the bootstrap token works
- * @param stopStaleness how long a gateway may be silent before a stop no longer waits for it
  * @param oidc the provider whose tokens admins present; none if null
  */
-public record AdminSettings(
-    String publicUrl, Duration bootstrapTtl, Duration stopStaleness, @Nullable Oidc oidc) {
+public record AdminSettings(String publicUrl, Duration bootstrapTtl, @Nullable Oidc oidc) {
 
   /**
    * The identity provider of the admins.

@@ -10,13 +10,13 @@ import io.valetkey.broker.policy.PageCursor;
 import io.valetkey.broker.policy.StrictJson;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopOrder;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopTarget;
 import jakarta.servlet.http.HttpServletRequest;
 import java.io.IOException;
 import java.time.Clock;
-import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
@@ -46,15 +46,15 @@ class StopController {
   private static final String ONE = ALL + "/{id}";
 
   private final StopStore stops;
+  private final GatewayCensus gateways;
   private final LeaseBook leases;
-  private final Duration staleness;
   private final Clock clock;
   private final StrictJson json = new StrictJson();
 
-  StopController(StopStore stops, LeaseBook leases, Duration staleness, Clock clock) {
+  StopController(StopStore stops, GatewayCensus gateways, LeaseBook leases, Clock clock) {
     this.stops = stops;
+    this.gateways = gateways;
     this.leases = leases;
-    this.staleness = staleness;
     this.clock = clock;
   }
 
@@ -63,7 +63,7 @@ class StopController {
       throws IOException {
     AdminRequest request = new AdminRequest(http);
     request.allowParameters("dryRun");
-    StopRequest wish = StopRequest.read(request.body(json), clock.instant());
+    StopRequest wish = StopRequest.read(request.body(json), stops::databaseTime);
     if (request.isDryRun()) {
       return JsonAnswers.ok(
           JsonAnswers.changes(List.of(new Difference("", null, wish.document()))));
@@ -135,13 +135,12 @@ class StopController {
 
   private ObjectNode document(StopOrder stop) {
     ObjectNode document = summary(stop);
-    StopStore.Progress progress = stops.progress(stop.epoch(), staleness);
+    GatewayCensus.Progress progress = gateways.progress(stop);
     document
         .putObject("gateways")
         .put("acknowledged", progress.acknowledged())
         .put("total", progress.total());
-    // Gateways cut what they carry before they acknowledge, and do not say how much it was.
-    document.putObject("streams").putNull("cut");
+    document.putObject("streams").put("cut", progress.cut());
     LeaseBook.Progress out = leases.progress(stop.target(), stop.epoch(), stop.createdAt());
     document
         .putObject("leases")
@@ -149,8 +148,7 @@ class StopController {
         .put("pending", out.pending())
         .put("irrevocable", out.irrevocable());
     return document.put(
-        "acknowledged",
-        progress.acknowledged() == progress.total() && out.pending() + out.irrevocable() == 0);
+        "acknowledged", progress.isComplete() && out.pending() + out.irrevocable() == 0);
   }
 
   /** A stop without its progress, which would be a question to the database for each of a list. */

@@ -7,6 +7,7 @@ import io.valetkey.broker.stop.StopTarget;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -21,8 +22,12 @@ record StopRequest(StopTarget target, String reason, @Nullable Instant expiresAt
 
   private static final int LONGEST_REASON = 1000;
 
-  /** Reads it; the target need not exist, or not yet. */
-  static StopRequest read(ObjectNode document, Instant now) {
+  /**
+   * Reads it; the target need not exist, or not yet.
+   *
+   * @param now the time by the clock that ends stops; asked only if there is an end
+   */
+  static StopRequest read(ObjectNode document, Supplier<Instant> now) {
     return JsonFields.read(
         document,
         fields -> {
@@ -30,7 +35,7 @@ record StopRequest(StopTarget target, String reason, @Nullable Instant expiresAt
               fields.required(
                   "target", fields.nested("target", StopRequest::target), StopTarget.EVERYTHING);
           Instant end = fields.time("expiresAt");
-          if (end != null && !end.isAfter(now)) {
+          if (end != null && !end.isAfter(now.get())) {
             fields.error("expiresAt", FieldError.INVALID_VALUE, "must be in the future");
           }
           return new StopRequest(target, reason(fields), end);

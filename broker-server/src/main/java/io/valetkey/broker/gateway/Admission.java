@@ -110,7 +110,7 @@ final class Admission {
       String token = trace.step("read_token", () -> TokenSlots.read(accepted.fields()));
       Caller caller = trace.step("verify_token", () -> permissions.verify(token));
       exchange.entry().caller(caller);
-      exchange.live(live.add(caller, clock.instant(), exchange::stopped));
+      exchange.live(live.add(caller, clock.instant(), exchange::end));
       var possession =
           new Permissions.Possession(
               TokenSlots.announcesProof(accepted.fields()),

@@ -106,4 +106,9 @@ public final class BrokerPermissions implements Permissions {
           throw new RefusedException(unknown.code(), unknown.detail());
     };
   }
+
+  @Override
+  public boolean areCurrent() {
+    return access.isCurrent();
+  }
 }

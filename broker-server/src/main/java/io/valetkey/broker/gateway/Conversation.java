@@ -1,5 +1,6 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.gateway.LiveExchanges.Ending;
 import io.valetkey.broker.problem.ProblemCode;
 import io.vertx.core.Context;
 import io.vertx.core.Vertx;
@@ -7,6 +8,7 @@ import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.http.HttpServerResponse;
 import java.time.Duration;
 import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
@@ -15,6 +17,15 @@ import org.jspecify.annotations.Nullable;
  * cut. Lives on the event loop of the caller's connection.
  */
 final class Conversation {
+
+  /**
+   * What the gateway as a whole says about each exchange.
+   *
+   * @param draining whether the gateway is about to end
+   * @param current whether what was allowed may still be acted upon
+   * @param deferred where records wait while the database is away
+   */
+  record Bounds(BooleanSupplier draining, BooleanSupplier current, DeferredRecords deferred) {}
 
   /** How long a refused caller may go on sending, so that it gets to read the answer. */
   private static final long LINGER_MILLIS = 500;
@@ -25,6 +36,8 @@ final class Conversation {
   private final HttpServerResponse response;
   private final Exchange exchange;
   private final BooleanSupplier draining;
+  private final BooleanSupplier current;
+  private final DeferredRecords deferred;
   private final Runnable onEnd;
   private Runnable upstream = () -> {};
   private boolean ended;
@@ -41,21 +54,51 @@ final class Conversation {
       HttpServerRequest request,
       Trail trail,
       LiveExchanges live,
-      BooleanSupplier draining,
+      Bounds bounds,
       Runnable onEnd) {
     this.vertx = vertx;
     this.context = context;
     this.request = request;
     this.response = request.response();
-    this.draining = draining;
+    this.draining = bounds.draining();
+    this.current = bounds.current();
+    this.deferred = bounds.deferred();
     this.onEnd = onEnd;
-    this.exchange =
-        new Exchange(
-            trail,
-            live,
-            () -> context.runOnContext(v -> fail(ProblemCode.STOPPED, "stopped while it ran")));
+    this.exchange = new Exchange(trail, live, this::endFromOutside);
     response.exceptionHandler(e -> abandoned());
     response.closeHandler(v -> abandoned());
+  }
+
+  private CompletableFuture<?> endFromOutside(Ending why) {
+    var done = new CompletableFuture<Void>();
+    context.runOnContext(v -> {
+      end(why);
+      done.complete(null);
+    });
+    return done;
+  }
+
+  private void end(Ending why) {
+    switch (why) {
+      case STOPPED -> fail(why.code(), why.detail());
+      case STALE -> failStale();
+    }
+  }
+
+  /**
+   * Whether the next piece may be passed on: the exchange goes on, nobody told it to end, and this
+   * gateway would know. The last is asked here too, because a process that wakes from a long pause
+   * gets to its sockets before it gets to its timers.
+   */
+  boolean mayPassOn() {
+    if (ended || exchange.isTold()) {
+      return false;
+    }
+    if (!current.getAsBoolean()) {
+      failStale();
+      return false;
+    }
+    return true;
   }
 
   Exchange exchange() {
@@ -131,7 +174,24 @@ final class Conversation {
             .thenAccept(id -> context.runOnContext(v -> answerOrCut(code, id)));
     if (answering) {
       // A cut does not wait for its record.
-      cut();
+      if (code == Ending.STOPPED.code()) {
+        HardClose.of(request.connection());
+      } else {
+        cut();
+      }
+    }
+  }
+
+  private void failStale() {
+    if (!end()) {
+      return;
+    }
+    upstream.run();
+    UUID id = exchange.unservedFor(Ending.STALE, deferred);
+    if (answering) {
+      HardClose.of(request.connection());
+    } else {
+      answerOrCut(Ending.STALE.code(), id);
     }
   }
 

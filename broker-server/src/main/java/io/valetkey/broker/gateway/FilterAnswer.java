@@ -55,6 +55,9 @@ final class FilterAnswer {
           ProblemCode.UPSTREAM_BROKEN, "the answer has a form that the gateway cannot read");
       return;
     }
+    if (!conversation.mayPassOn()) {
+      return;
+    }
     writeHead(response, received);
     conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
     response.exceptionHandler(
@@ -104,7 +107,7 @@ final class FilterAnswer {
   }
 
   private void chunk(HttpClientResponse response, Buffer chunk) {
-    if (conversation.hasEnded()) {
+    if (!conversation.mayPassOn()) {
       return;
     }
     conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
@@ -122,7 +125,7 @@ final class FilterAnswer {
   }
 
   private void end(BooleanSupplier uploaded) {
-    if (conversation.hasEnded()) {
+    if (!conversation.mayPassOn()) {
       return;
     }
     if (gzip != null && !gzip.isComplete()) {
@@ -140,6 +143,7 @@ final class FilterAnswer {
   private void write(byte[] bytes) {
     if (bytes.length > 0) {
       out.write(Buffer.buffer(bytes));
+      conversation.exchange().passedToCaller(bytes.length);
     }
   }
 }

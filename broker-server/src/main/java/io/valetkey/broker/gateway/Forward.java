@@ -58,7 +58,7 @@ final class Forward {
   }
 
   private void attempt(Iterator<InetAddress> addresses) {
-    if (conversation.hasEnded()) {
+    if (!conversation.mayPassOn()) {
       return;
     }
     UpstreamRequest request;
@@ -87,8 +87,11 @@ final class Forward {
   }
 
   private void send(HttpClientRequest out, UpstreamRequest request) {
-    conversation.upstream(out::reset);
-    if (conversation.hasEnded()) {
+    conversation.upstream(() -> {
+      out.reset();
+      HardClose.of(out.connection());
+    });
+    if (!conversation.mayPassOn()) {
       out.reset();
       return;
     }
@@ -120,6 +123,9 @@ final class Forward {
     }
     in.exceptionHandler(e -> conversation.fail(ProblemCode.INVALID_REQUEST, "the body broke off"));
     in.endHandler(v -> {
+      if (!conversation.mayPassOn()) {
+        return;
+      }
       uploaded = true;
       conversation.expect(admitted.destination().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
       out.end();
@@ -137,11 +143,12 @@ final class Forward {
       conversation.fail(ProblemCode.CONTENT_TOO_LARGE, "the body is larger than allowed");
       return;
     }
-    if (conversation.hasEnded()) {
+    if (!conversation.mayPassOn()) {
       return;
     }
     conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
     out.write(chunk);
+    conversation.exchange().passedToUpstream(chunk.length());
     if (out.writeQueueFull()) {
       in.pause();
       out.drainHandler(v -> in.resume());

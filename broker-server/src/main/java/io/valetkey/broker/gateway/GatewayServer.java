@@ -48,6 +48,8 @@ public final class GatewayServer {
   private final Credentials credentials;
   private final Admission admission;
   private final Uses uses = new Uses();
+  private final DeferredRecords deferred = new DeferredRecords();
+  private final Conversation.Bounds bounds;
   private final Scrubbers scrubbers = new Scrubbers();
   private final UpstreamPools pools;
   private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
@@ -78,6 +80,12 @@ public final class GatewayServer {
     this.credentials = credentials;
     this.admission = new Admission(permissions, uses, resolver, credentials, live, clock);
     this.pools = new UpstreamPools(vertx, settings, trust);
+    this.bounds = new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred);
+  }
+
+  /** Where records wait while the database is away. */
+  DeferredRecords deferred() {
+    return deferred;
   }
 
   /**
@@ -136,6 +144,7 @@ public final class GatewayServer {
     }
     live.cut(exchange -> true);
     uses.flush(trail);
+    deferred.flush();
     dropIdleConnections();
   }
 
@@ -164,7 +173,7 @@ public final class GatewayServer {
   }
 
   private CompletableFuture<UUID> refusedOnTheWire() {
-    return new Exchange(trail, live, () -> {})
+    return new Exchange(trail, live, why -> CompletableFuture.completedFuture(null))
         .unserved(ProblemCode.INVALID_REQUEST, "the bytes are not one unambiguous request");
   }
 
@@ -217,7 +226,7 @@ public final class GatewayServer {
     WireGuardHandler guard = pipeline.get(WireGuardHandler.class);
     guard.begun();
     return new Conversation(
-        vertx, vertx.getOrCreateContext(), request, trail, live, () -> draining, guard::ended);
+        vertx, vertx.getOrCreateContext(), request, trail, live, bounds, guard::ended);
   }
 
   private <T> T await(java.util.concurrent.CompletionStage<T> stage) {

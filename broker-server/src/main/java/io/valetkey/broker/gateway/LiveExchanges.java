@@ -1,10 +1,20 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.problem.ProblemCode;
+import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
 import java.util.function.Predicate;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Every exchange between its authorisation and its end, so that a stop, a withdrawn grant or a
@@ -13,13 +23,41 @@ import java.util.function.Predicate;
  */
 public final class LiveExchanges {
 
+  private static final Logger log = LoggerFactory.getLogger(LiveExchanges.class);
+  private static final Duration LONGEST_WAIT = Duration.ofSeconds(1);
+
+  /** Why exchanges are ended from outside. */
+  public enum Ending {
+    /** A stop, a change of the policy, or the end of this gateway. */
+    STOPPED(ProblemCode.STOPPED, "stopped while it ran"),
+    /** Nobody knows any more whether it is stopped. */
+    STALE(ProblemCode.STOPS_STALE, "the view of stops became older than its bound");
+
+    private final ProblemCode code;
+    private final String detail;
+
+    Ending(ProblemCode code, String detail) {
+      this.code = code;
+      this.detail = detail;
+    }
+
+    ProblemCode code() {
+      return code;
+    }
+
+    String detail() {
+      return detail;
+    }
+  }
+
   /** One exchange. Two are never equal. */
   public static final class Live {
     private final Caller caller;
     private final Instant started;
-    private final Runnable cancel;
+    private final Function<Ending, CompletableFuture<?>> cancel;
+    private volatile boolean told;
 
-    Live(Caller caller, Instant started, Runnable cancel) {
+    Live(Caller caller, Instant started, Function<Ending, CompletableFuture<?>> cancel) {
       this.caller = caller;
       this.started = started;
       this.cancel = cancel;
@@ -34,11 +72,16 @@ public final class LiveExchanges {
     public Instant started() {
       return started;
     }
+
+    /** Whether it was told to end; from then on it passes nothing on. */
+    boolean isTold() {
+      return told;
+    }
   }
 
   private final Set<Live> live = ConcurrentHashMap.newKeySet();
 
-  Live add(Caller caller, Instant started, Runnable cancel) {
+  Live add(Caller caller, Instant started, Function<Ending, CompletableFuture<?>> cancel) {
     Live added = new Live(caller, started, cancel);
     live.add(added);
     return added;
@@ -49,20 +92,40 @@ public final class LiveExchanges {
   }
 
   /**
-   * Ends all exchanges that are meant. Safe on any thread; each is cut on its own event loop.
+   * Ends all exchanges that are meant. Safe on any thread; each is cut on its own event loop. When
+   * this returns none of them passes anything on any more. Waits a moment for the cuts, so that
+   * even what an event loop was about to write is over.
+   *
+   * @return those that were told to end
+   */
+  public List<Live> end(Predicate<Live> meant, Ending why) {
+    List<Live> found = new ArrayList<>();
+    for (Live exchange : live.stream().filter(meant).toList()) {
+      if (live.remove(exchange)) {
+        exchange.told = true;
+        found.add(exchange);
+      }
+    }
+    CompletableFuture<?>[] cuts =
+        found.stream().map(e -> e.cancel.apply(why)).toArray(CompletableFuture[]::new);
+    try {
+      CompletableFuture.allOf(cuts).get(LONGEST_WAIT.toMillis(), TimeUnit.MILLISECONDS);
+    } catch (ExecutionException | TimeoutException e) {
+      // Whose event loop is stuck passes nothing on either, and when it goes on it reads "told".
+      log.warn("Not every one of {} exchanges was cut within {}", found.size(), LONGEST_WAIT);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    return found;
+  }
+
+  /**
+   * Ends all exchanges that are meant because something stopped them.
    *
    * @return how many were told to end
    */
   public int cut(Predicate<Live> meant) {
-    List<Live> found = live.stream().filter(meant).toList();
-    int cut = 0;
-    for (Live exchange : found) {
-      if (live.remove(exchange)) {
-        exchange.cancel.run();
-        cut++;
-      }
-    }
-    return cut;
+    return end(meant, Ending.STOPPED).size();
   }
 
   /** How many there are. */

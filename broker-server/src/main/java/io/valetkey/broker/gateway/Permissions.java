@@ -6,7 +6,7 @@ import io.valetkey.broker.problem.RefusedException;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
-/** The two questions that the gateway has for the rest of the broker. Neither blocks. */
+/** The questions that the gateway has for the rest of the broker. None of them blocks. */
 public interface Permissions {
 
   /**
@@ -51,4 +51,10 @@ public interface Permissions {
    * @throws RefusedException if it may not, or if that cannot be decided
    */
   Permit authorise(Caller caller, String destination, String method, RequestPath path);
+
+  /**
+   * Whether what was allowed may still be acted upon, because this gateway would know if it had
+   * been stopped. Asked for each piece that is passed on.
+   */
+  boolean areCurrent();
 }

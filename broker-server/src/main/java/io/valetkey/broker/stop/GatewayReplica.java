@@ -5,43 +5,94 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.util.Map;
+import java.util.Objects;
 import java.util.UUID;
 
 /**
- * Tells everybody which epoch this gateway has seen: at once when it changes, and every few seconds
- * as a sign of life. Subscribe it after the view, so that it reports what the view has just taken
- * in.
+ * This gateway's report: which epoch it has taken in and acted upon, and how many exchanges it
+ * ended for which stop. It is written at once when there is news, and as a sign of life, which is
+ * what {@link ServingLease} lets the gateway serve by.
+ *
+ * <p>Subscribe {@link #signOfLife} before the view, and this after it.
  */
 public final class GatewayReplica implements ChangeFeed.Subscriber {
 
-  private static final Duration SIGN_OF_LIFE = Duration.ofSeconds(3);
+  private static final Duration LONGEST_SILENCE = Duration.ofSeconds(3);
+
+  private static final String REPORT =
+      """
+      WITH cut AS (
+        INSERT INTO stop_cut (stop, gateway, exchanges)
+        SELECT s.stop, ?, s.exchanges FROM unnest(?::uuid[], ?::bigint[]) AS s(stop, exchanges)
+        ON CONFLICT (stop, gateway) DO UPDATE SET exchanges = excluded.exchanges)
+      INSERT INTO gateway_replica (id, seen_epoch, serves_millis) VALUES (?, ?, ?)
+      ON CONFLICT (id) DO UPDATE SET seen_epoch = excluded.seen_epoch, seen_at = clock_timestamp()
+      """;
 
   private final UUID id = UUID.randomUUID();
   private final StopView view;
-  private long reportedEpoch;
-  private long reportedNanos;
+  private final ServingLease lease;
+  private final CutCounts counts;
+  private final Duration staleness;
+  private final Duration silence;
+  private long reportedEpoch = -1;
 
-  /** Reports for the gateway of this process. */
-  public GatewayReplica(StopView view) {
+  /**
+   * Reports for the gateway of this process, and makes its view answer only while it does.
+   *
+   * @param staleness S: how long the gateway may serve after a report
+   */
+  public GatewayReplica(StopView view, CutCounts counts, Duration staleness) {
     this.view = view;
+    this.counts = counts;
+    this.staleness = staleness;
+    this.lease = new ServingLease(staleness);
+    Duration quarter = staleness.dividedBy(4);
+    this.silence = quarter.compareTo(LONGEST_SILENCE) < 0 ? quarter : LONGEST_SILENCE;
+    view.answerOnlyUnder(lease);
+  }
+
+  /**
+   * Reports before anything is read, at the start and after a silence: a stop that was ordered
+   * meanwhile did not wait for this gateway, so it must be in the next view.
+   */
+  public ChangeFeed.Subscriber signOfLife() {
+    return connection -> {
+      if (lease.isOver()) {
+        report(connection);
+      }
+    };
   }
 
   @Override
   public void catchUp(Connection connection) throws SQLException {
-    long epoch = view.seenEpoch();
-    if (epoch == 0
-        || (epoch == reportedEpoch && System.nanoTime() - reportedNanos < SIGN_OF_LIFE.toNanos())) {
-      return;
+    boolean news = view.actedEpoch() != reportedEpoch || !counts.unreported().isEmpty();
+    if (news || lease.sinceReport().compareTo(silence) >= 0) {
+      report(connection);
     }
-    try (PreparedStatement statement =
-        connection.prepareStatement(
-            "INSERT INTO gateway_replica (id, seen_epoch) VALUES (?, ?) ON CONFLICT (id) DO UPDATE"
-                + " SET seen_epoch = excluded.seen_epoch, seen_at = now()")) {
+  }
+
+  private void report(Connection connection) throws SQLException {
+    long epoch = view.actedEpoch();
+    Map<UUID, Long> totals = counts.unreported();
+    long sent = System.nanoTime();
+    try (PreparedStatement statement = connection.prepareStatement(REPORT)) {
+      UUID[] stops = totals.keySet().toArray(UUID[]::new);
+      Long[] exchanges = new Long[stops.length];
+      for (int i = 0; i < stops.length; i++) {
+        exchanges[i] = Objects.requireNonNull(totals.get(stops[i]));
+      }
       statement.setObject(1, id);
-      statement.setLong(2, epoch);
+      statement.setArray(2, connection.createArrayOf("uuid", stops));
+      statement.setArray(3, connection.createArrayOf("bigint", exchanges));
+      statement.setObject(4, id);
+      statement.setLong(5, epoch);
+      statement.setLong(6, staleness.toMillis());
       statement.execute();
     }
+    lease.reported(sent, System.nanoTime());
+    counts.reported(totals);
     reportedEpoch = epoch;
-    reportedNanos = System.nanoTime();
   }
 }

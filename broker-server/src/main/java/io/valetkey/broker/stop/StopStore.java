@@ -10,13 +10,11 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.time.Duration;
 import java.time.Instant;
 import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -29,19 +27,7 @@ public final class StopStore {
 
   static final String EXPIRY = "expiry";
 
-  private static final String COLUMNS =
-      "id, epoch, target_kind, target, reason, created_at, created_by, expires_at, ended_at,"
-          + " ended_by, end_reason";
-
   private final Connections connections;
-
-  /**
-   * How far the gateways are with a stop.
-   *
-   * @param total gateways that report
-   * @param acknowledged those of them that have the stop in their view
-   */
-  public record Progress(int acknowledged, int total) {}
 
   /** Makes a store on connections of its own. */
   public StopStore(Connections connections) {
@@ -82,7 +68,7 @@ public final class StopStore {
         connection.prepareStatement(
             "INSERT INTO stop (id, epoch, target_kind, target, reason, created_by, expires_at)"
                 + " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING "
-                + COLUMNS)) {
+                + StopRows.COLUMNS)) {
       statement.setObject(1, UUID.randomUUID());
       statement.setLong(2, epoch);
       statement.setString(3, target.kind().word());
@@ -124,7 +110,7 @@ public final class StopStore {
         connection.prepareStatement(
             "UPDATE stop SET ended_at = now(), ended_epoch = ?, ended_by = ?, end_reason = ?"
                 + " WHERE id = ? RETURNING "
-                + COLUMNS)) {
+                + StopRows.COLUMNS)) {
       statement.setLong(1, epoch);
       statement.setString(2, by);
       statement.setString(3, reason);
@@ -158,6 +144,17 @@ public final class StopStore {
     return ids;
   }
 
+  /** The time by the database's clock, which is the one that ends stops. */
+  public Instant databaseTime() {
+    return reading(connection -> {
+      try (PreparedStatement statement = connection.prepareStatement("SELECT clock_timestamp()");
+          ResultSet rows = statement.executeQuery()) {
+        rows.next();
+        return rows.getObject(1, OffsetDateTime.class).toInstant();
+      }
+    });
+  }
+
   /** The stop with this id, if there is one. */
   public Optional<StopOrder> find(UUID id) {
     return reading(connection -> find(connection, id));
@@ -165,10 +162,10 @@ public final class StopStore {
 
   private static Optional<StopOrder> find(Connection connection, UUID id) throws SQLException {
     try (PreparedStatement statement =
-        connection.prepareStatement("SELECT " + COLUMNS + " FROM stop WHERE id = ?")) {
+        connection.prepareStatement("SELECT " + StopRows.COLUMNS + " FROM stop WHERE id = ?")) {
       statement.setObject(1, id);
       try (ResultSet rows = statement.executeQuery()) {
-        return rows.next() ? Optional.of(row(rows)) : Optional.empty();
+        return rows.next() ? Optional.of(StopRows.read(rows)) : Optional.empty();
       }
     }
   }
@@ -184,36 +181,18 @@ public final class StopStore {
       List<StopOrder> stops = new ArrayList<>();
       try (PreparedStatement statement =
           connection.prepareStatement(
-              "SELECT " + COLUMNS + " FROM stop WHERE epoch < ? ORDER BY epoch DESC LIMIT ?")) {
+              "SELECT "
+                  + StopRows.COLUMNS
+                  + " FROM stop WHERE epoch < ? ORDER BY epoch DESC LIMIT ?")) {
         statement.setLong(1, belowEpoch);
         statement.setInt(2, limit);
         try (ResultSet rows = statement.executeQuery()) {
           while (rows.next()) {
-            stops.add(row(rows));
+            stops.add(StopRows.read(rows));
           }
         }
       }
       return stops;
-    });
-  }
-
-  /**
-   * How many gateways have seen this epoch. A gateway that has not reported for longer than {@code
-   * staleness} refuses everything by itself, so it is not waited for.
-   */
-  public Progress progress(long epoch, Duration staleness) {
-    return reading(connection -> {
-      try (PreparedStatement statement =
-          connection.prepareStatement(
-              "SELECT count(*) FILTER (WHERE seen_epoch >= ?), count(*) FROM gateway_replica"
-                  + " WHERE seen_at > now() - ? * interval '1 millisecond'")) {
-        statement.setLong(1, epoch);
-        statement.setLong(2, staleness.toMillis());
-        try (ResultSet rows = statement.executeQuery()) {
-          rows.next();
-          return new Progress(rows.getInt(1), rows.getInt(2));
-        }
-      }
     });
   }
 
@@ -229,29 +208,8 @@ public final class StopStore {
   private static StopOrder one(PreparedStatement statement) throws SQLException {
     try (ResultSet rows = statement.executeQuery()) {
       rows.next();
-      return row(rows);
+      return StopRows.read(rows);
     }
-  }
-
-  private static StopOrder row(ResultSet rows) throws SQLException {
-    return new StopOrder(
-        rows.getObject("id", UUID.class),
-        rows.getLong("epoch"),
-        new StopTarget(
-            StopTarget.Kind.valueOf(rows.getString("target_kind").toUpperCase(Locale.ROOT)),
-            rows.getString("target")),
-        rows.getString("reason"),
-        rows.getObject("created_at", OffsetDateTime.class).toInstant(),
-        rows.getString("created_by"),
-        instant(rows, "expires_at"),
-        instant(rows, "ended_at"),
-        rows.getString("ended_by"),
-        rows.getString("end_reason"));
-  }
-
-  private static @Nullable Instant instant(ResultSet rows, String column) throws SQLException {
-    OffsetDateTime value = rows.getObject(column, OffsetDateTime.class);
-    return value == null ? null : value.toInstant();
   }
 
   interface Work<T> {

@@ -3,75 +3,85 @@ package io.valetkey.broker.stop;
 import io.valetkey.broker.feed.ChangeFeed;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.stop.StopRestore.Knowledge;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
-import java.util.Locale;
-import java.util.Map;
 import java.util.UUID;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * This replica's view of all stops. It is pushed by notifications, polled as a net, and refuses to
- * answer once it is older than its bound. The epoch only grows: a database that went back (an old
- * backup restored) is not believed.
+ * answer once it is older than its bound. The epoch only grows: a database that has forgotten what
+ * this replica has seen (an old backup restored) is not believed, but told.
  */
 public final class StopView implements ChangeFeed.Subscriber {
 
-  // Two hours: an ended stop, or one of a single token, matters as long as a token from before it
-  // may
-  // live, and no access token lives longer than one.
   private static final String CHANGED =
+      "SELECT "
+          + StopRows.COLUMNS
+          + """
+           FROM stop
+          WHERE (epoch > ? OR ended_epoch > ?)
+            AND (ended_at IS NULL OR ended_at > now() - interval '2 hours')
+            AND (target_kind <> 'token' OR created_at > now() - interval '2 hours')
+          ORDER BY epoch
+          """;
+
+  private static final String CURRENT =
       """
-      SELECT id, epoch, target_kind, target, ended_at IS NOT NULL AS ended
-      FROM stop
-      WHERE (epoch > ? OR ended_epoch > ?)
-        AND (ended_at IS NULL OR ended_at > now() - interval '2 hours')
-        AND (target_kind <> 'token' OR created_at > now() - interval '2 hours')
-      ORDER BY epoch
+      SELECT epoch, mark, EXISTS (SELECT FROM stop_mark WHERE mark = ?::uuid) AS holds,
+             EXISTS (SELECT FROM stop WHERE ended_at IS NULL AND expires_at <= now()) AS overdue
+      FROM stop_epoch
       """;
 
-  private static final Duration REMEMBERED = Duration.ofHours(2);
-
   private final StopStore store;
+  private final StopRestore restore;
   private final Duration staleness;
-  private final Map<StopTarget, TargetState> targets = new ConcurrentHashMap<>();
-  private final List<Runnable> listeners = new CopyOnWriteArrayList<>();
-  private volatile long epoch;
+  private final KnownStops known = new KnownStops();
+  private final List<StopChange.Listener> listeners = new CopyOnWriteArrayList<>();
+  private volatile @Nullable ServingLease lease;
+
+  /** Taken in, and not told to all listeners yet; of the feed's thread only. */
+  private final List<StopOrder> untold = new ArrayList<>();
+
+  private volatile @Nullable HistoryPoint seen;
+  private volatile @Nullable HistoryPoint told;
   private volatile long verifiedNanos;
-  private volatile boolean everVerified;
 
-  /** What is known of one target: tokens of an epoch before the cut-off are dead for good. */
-  private record TargetState(long cutOff, List<UUID> inForce, long seenNanos) {
-
-    static final TargetState NONE = new TargetState(0, List.of(), 0);
-
-    TargetState with(UUID id, long stopEpoch, boolean ended) {
-      Stream<UUID> others = inForce.stream().filter(other -> !other.equals(id));
-      List<UUID> now = (ended ? others : Stream.concat(others, Stream.of(id))).toList();
-      return new TargetState(Math.max(cutOff, stopEpoch), now, System.nanoTime());
-    }
-  }
+  /**
+   * Where the database is.
+   *
+   * @param goesOn whether it went on from what this view has seen
+   * @param overdue whether stops wait to be ended
+   */
+  private record Current(HistoryPoint point, boolean goesOn, boolean overdue) {}
 
   /**
    * Makes a view that refuses to answer until the feed called it once.
    *
    * @param staleness S: the oldest view that still answers
    */
-  public StopView(StopStore store, Duration staleness) {
+  public StopView(StopStore store, StopRestore restore, Duration staleness) {
     this.store = store;
+    this.restore = restore;
     this.staleness = staleness;
   }
 
   /** Calls the listener, on the feed's thread, after every change of the view. */
-  public void onChange(Runnable listener) {
+  public void onChange(StopChange.Listener listener) {
     listeners.add(listener);
+  }
+
+  /** From now on the view also needs this to answer. */
+  void answerOnlyUnder(ServingLease condition) {
+    lease = condition;
   }
 
   /**
@@ -82,7 +92,7 @@ public final class StopView implements ChangeFeed.Subscriber {
    */
   public long epoch() {
     requireFresh();
-    return epoch;
+    return seenEpoch();
   }
 
   /**
@@ -99,17 +109,7 @@ public final class StopView implements ChangeFeed.Subscriber {
   public @Nullable StopTarget stopped(
       String agent, String issuer, @Nullable String jti, long tokenEpoch) {
     requireFresh();
-    if (targets.isEmpty()) {
-      return null;
-    }
-    StopTarget found = check(StopTarget.EVERYTHING, tokenEpoch);
-    found = found != null ? found : check(StopTarget.Kind.AGENT, agent, tokenEpoch);
-    found = found != null ? found : check(StopTarget.Kind.ISSUER, issuer, tokenEpoch);
-    if (found == null && jti != null) {
-      // A token that was stopped once stays stopped, whatever becomes of the order.
-      found = check(StopTarget.Kind.TOKEN, jti, 0);
-    }
-    return found;
+    return known.stopped(agent, issuer, jti, tokenEpoch);
   }
 
   /**
@@ -120,23 +120,32 @@ public final class StopView implements ChangeFeed.Subscriber {
    */
   public @Nullable StopTarget stoppedDestination(String destination, long tokenEpoch) {
     requireFresh();
-    return check(StopTarget.Kind.DESTINATION, destination, tokenEpoch);
+    return known.check(StopTarget.Kind.DESTINATION, destination, tokenEpoch);
   }
 
-  private @Nullable StopTarget check(StopTarget.Kind kind, String value, long tokenEpoch) {
-    return check(new StopTarget(kind, value), tokenEpoch);
+  /**
+   * Whether a stop that this view knows ends what was allowed before. Answers however old the view
+   * is: what is known to be stopped does not become allowed by not hearing more.
+   */
+  public boolean isKnownToBeStopped(
+      String agent, String issuer, String jti, long tokenEpoch, String destination) {
+    return known.stopped(agent, issuer, jti, tokenEpoch) != null
+        || known.check(StopTarget.Kind.DESTINATION, destination, tokenEpoch) != null;
   }
 
-  private @Nullable StopTarget check(StopTarget target, long tokenEpoch) {
-    TargetState state = targets.get(target);
-    if (state == null) {
-      return null;
+  /** Whether the view answers. Cheap enough to be asked for each piece of a body. */
+  public boolean isFresh() {
+    if (seen == null) {
+      return false;
     }
-    return !state.inForce().isEmpty() || tokenEpoch < state.cutOff() ? target : null;
+    long read = verifiedNanos;
+    long now = System.nanoTime();
+    ServingLease condition = lease;
+    return now - read <= staleness.toNanos() && (condition == null || condition.covers(read, now));
   }
 
   private void requireFresh() {
-    if (!everVerified || System.nanoTime() - verifiedNanos > staleness.toNanos()) {
+    if (!isFresh()) {
       throw new RefusedException(
           ProblemCode.STOPS_STALE,
           "The view of stops is older than " + staleness.toMillis() + " ms");
@@ -145,84 +154,105 @@ public final class StopView implements ChangeFeed.Subscriber {
 
   /** How old the view is, in milliseconds; {@link Long#MAX_VALUE} before the first complete one. */
   public long ageMillis() {
-    return everVerified ? (System.nanoTime() - verifiedNanos) / 1_000_000 : Long.MAX_VALUE;
+    return seen != null ? (System.nanoTime() - verifiedNanos) / 1_000_000 : Long.MAX_VALUE;
   }
 
   /** The highest epoch this view has seen, however old the view is; 0 before the first one. */
   public long seenEpoch() {
-    return epoch;
+    HistoryPoint point = seen;
+    return point == null ? 0 : point.epoch();
+  }
+
+  /** The place in the history of stops that this view has seen. */
+  @Nullable HistoryPoint seen() {
+    return seen;
+  }
+
+  /** Every stop that matters at that place. */
+  Collection<StopOrder> known() {
+    return known.all();
+  }
+
+  /** The highest epoch that this replica has acted upon: what it ends has ended here. */
+  long actedEpoch() {
+    HistoryPoint point = told;
+    return point == null ? 0 : point.epoch();
   }
 
   @Override
   public void catchUp(Connection connection) throws SQLException {
     long begun = System.nanoTime();
-    long current = readEpoch(connection);
-    if (current < epoch) {
-      // The database is older than what we have seen. Believing it would bring stopped agents back.
-      return;
-    }
-    if (current > epoch || !everVerified) {
-      load(connection, epoch);
-      forgetEndedTokens();
-      epoch = current;
-      everVerified = true;
-      verifiedNanos = begun;
-      listeners.forEach(Runnable::run);
-    }
-    verifiedNanos = begun;
-  }
-
-  private long readEpoch(Connection connection) throws SQLException {
-    boolean overdue;
-    long current;
-    try (PreparedStatement statement =
-            connection.prepareStatement(
-                "SELECT epoch, EXISTS (SELECT FROM stop WHERE ended_at IS NULL AND expires_at <="
-                    + " now()) FROM stop_epoch");
-        ResultSet rows = statement.executeQuery()) {
-      if (!rows.next()) {
-        throw new SQLException("the stop epoch is missing");
-      }
-      current = rows.getLong(1);
-      overdue = rows.getBoolean(2);
-    }
-    if (overdue) {
+    HistoryPoint before = seen;
+    Current read = read(connection, before);
+    boolean forgotten = !read.goesOn();
+    if (before != null && forgotten) {
+      // Believing it would bring stopped agents back. Until it has taken them the view ages.
+      var _ = restore.putBack(new Knowledge(before, known.all(), true, "replica"));
+    } else if (read.overdue()) {
       store.endExpired();
-      return readEpoch(connection);
     }
-    return current;
+    HistoryPoint current = read.point();
+    if (forgotten || read.overdue()) {
+      current = readAgain(connection, before);
+    }
+    if (!current.equals(before)) {
+      untold.addAll(load(connection, before == null || forgotten ? 0 : before.epoch()));
+      seen = current;
+    }
+    // Before the listeners, who ask this view.
+    verifiedNanos = begun;
+    tell(current);
   }
 
-  private void load(Connection connection, long since) throws SQLException {
+  /** What one listener failed to do is done at the next call: nobody is told that it was. */
+  private void tell(HistoryPoint current) {
+    if (!current.equals(told)) {
+      var change = new StopChange(untold);
+      listeners.forEach(listener -> listener.changed(change));
+      untold.clear();
+      told = current;
+    }
+  }
+
+  private static HistoryPoint readAgain(Connection connection, @Nullable HistoryPoint before)
+      throws SQLException {
+    Current again = read(connection, before);
+    if (!again.goesOn()) {
+      throw new SQLException("the database was replaced while it was read");
+    }
+    return again.point();
+  }
+
+  /** In one statement, so that what it answers is of one moment. */
+  private static Current read(Connection connection, @Nullable HistoryPoint before)
+      throws SQLException {
+    try (PreparedStatement statement = connection.prepareStatement(CURRENT)) {
+      statement.setObject(1, before == null ? null : before.mark());
+      try (ResultSet rows = statement.executeQuery()) {
+        if (!rows.next()) {
+          throw new SQLException("the stop epoch is missing");
+        }
+        var point = new HistoryPoint(rows.getLong("epoch"), rows.getObject("mark", UUID.class));
+        boolean goesOn =
+            before == null || (rows.getBoolean("holds") && point.epoch() >= before.epoch());
+        return new Current(point, goesOn, rows.getBoolean("overdue"));
+      }
+    }
+  }
+
+  private List<StopOrder> load(Connection connection, long since) throws SQLException {
+    List<StopOrder> changed = new ArrayList<>();
     try (PreparedStatement statement = connection.prepareStatement(CHANGED)) {
       statement.setLong(1, since);
       statement.setLong(2, since);
       try (ResultSet rows = statement.executeQuery()) {
         while (rows.next()) {
-          apply(rows);
+          changed.add(StopRows.read(rows));
         }
       }
     }
-  }
-
-  /** A stopped token has ended by itself long before it is forgotten here. */
-  private void forgetEndedTokens() {
-    long now = System.nanoTime();
-    targets
-        .entrySet()
-        .removeIf(entry ->
-            entry.getKey().kind() == StopTarget.Kind.TOKEN
-                && now - entry.getValue().seenNanos() > REMEMBERED.toNanos());
-  }
-
-  private void apply(ResultSet rows) throws SQLException {
-    UUID id = rows.getObject("id", UUID.class);
-    long stopEpoch = rows.getLong("epoch");
-    boolean ended = rows.getBoolean("ended");
-    String kind = rows.getString("target_kind").toUpperCase(Locale.ROOT);
-    var target = new StopTarget(StopTarget.Kind.valueOf(kind), rows.getString("target"));
-    targets.compute(
-        target,
-        (key, state) -> (state == null ? TargetState.NONE : state).with(id, stopEpoch, ended));
+    changed.forEach(known::apply);
+    known.forgetWhatIsOver();
+    return changed;
   }
 }

@@ -47,6 +47,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   volatile String refreshedCredential = KEY;
   volatile ProblemCode undecidable;
   volatile boolean auditDown;
+  volatile boolean current = true;
   volatile Duration timeout = Duration.ofSeconds(5);
   volatile Duration maxStream = Duration.ofMinutes(15);
   private final int upstreamPort;
@@ -143,6 +144,11 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             Map.of("s", scope),
             rules);
     return new Permit("s:" + match.pattern(), 1, target);
+  }
+
+  @Override
+  public boolean areCurrent() {
+    return current;
   }
 
   @Override

@@ -123,10 +123,11 @@ class StopTest {
 
       assertThat(Duration.ofNanos(System.nanoTime() - begun)).isLessThan(Duration.ofSeconds(1));
       long end = System.nanoTime() + Duration.ofSeconds(5).toNanos();
-      StopStore.Progress progress = store.progress(stop.epoch(), Duration.ofSeconds(10));
+      GatewayCensus census = broker.bean(GatewayCensus.class);
+      GatewayCensus.Progress progress = census.progress(stop);
       while (progress.acknowledged() < 2 && System.nanoTime() < end) {
         Thread.sleep(10);
-        progress = store.progress(stop.epoch(), Duration.ofSeconds(10));
+        progress = census.progress(stop);
       }
       assertThat(progress.acknowledged()).isGreaterThanOrEqualTo(2);
     }
@@ -142,15 +143,21 @@ class StopTest {
       awaitEpoch(ownView, stop.epoch());
       try (var connection = own.database();
           var statement = connection.createStatement()) {
+        // While the stops cannot be put back either.
+        statement.execute("REVOKE INSERT ON stop FROM valetkey_app");
         statement.execute("DELETE FROM stop");
         statement.execute("UPDATE stop_epoch SET epoch = 1");
+
+        Thread.sleep(1500);
+
+        assertThatThrownBy(ownView::epoch)
+            .isInstanceOfSatisfying(
+                RefusedException.class,
+                e -> assertThat(e.code()).isEqualTo(ProblemCode.STOPS_STALE));
+        statement.execute("GRANT INSERT ON stop TO valetkey_app");
       }
-
-      Thread.sleep(1500);
-
-      assertThatThrownBy(ownView::epoch)
-          .isInstanceOfSatisfying(
-              RefusedException.class, e -> assertThat(e.code()).isEqualTo(ProblemCode.STOPS_STALE));
+      awaitEpoch(ownView, stop.epoch() + 1);
+      assertThat(ownView.stopped("restored", "i", null, Long.MAX_VALUE)).isEqualTo(stop.target());
     }
   }
 

@@ -1,0 +1,35 @@
+package io.valetkey.broker.gateway;
+
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelOption;
+import io.vertx.core.http.HttpConnection;
+import io.vertx.core.net.impl.VertxConnection;
+
+/**
+ * Ends a connection at once, so that nothing which still waits is delivered. An ordinary close
+ * waits until everything was written, which a peer that does not read can put off for ever, and
+ * leaves megabytes in the kernel for it to read later. The peer sees a reset.
+ */
+final class HardClose {
+
+  private HardClose() {}
+
+  /** Safe on any thread; the connection must not be shared by exchanges. */
+  static void of(HttpConnection connection) {
+    Channel channel = ((VertxConnection) connection).channel();
+    if (channel.eventLoop().inEventLoop()) {
+      close(channel);
+    } else {
+      channel.eventLoop().execute(() -> close(channel));
+    }
+  }
+
+  private static void close(Channel channel) {
+    if (channel.isOpen()) {
+      // Throws away what the kernel holds.
+      channel.config().setOption(ChannelOption.SO_LINGER, 0);
+      // Not through the pipeline: TLS would wait for its closing alert to be written.
+      channel.unsafe().close(channel.newPromise());
+    }
+  }
+}
