@@ -166,6 +166,50 @@ class AwsLeaseTest {
     return List.of(Moto.python().toString(), script.toString(), bucket, "" + pauseSeconds);
   }
 
+  private static Answer ask(String method, String destination, String authorization)
+      throws Exception {
+    return LeaseWorld.send(
+        method,
+        broker.url() + "/v1/aws-credentials/" + destination,
+        "",
+        null,
+        "Authorization",
+        authorization);
+  }
+
+  /** SDKs send the file's content as it is; people who write it may have put Bearer before it. */
+  @Test
+  void credentials_areGivenForIdentityAndAccessToken_bareAndAsBearer() throws Exception {
+    String identity = LeaseWorld.ISSUER.token("bot-subject", broker.url());
+    String access = LeaseWorld.token(broker.url(), "bot-subject", "reports");
+    for (String proof : List.of(identity, "Bearer " + identity, access, "bearer " + access)) {
+      Answer answer = ask("GET", "reports", proof);
+
+      assertThat(answer.status()).isEqualTo(200);
+      assertThat(answer.body().path("AccessKeyId").asString()).startsWith("AKIA");
+      assertThat(answer.body().path("SecretAccessKey").asString()).isNotEmpty();
+      assertThat(answer.body().has("Token")).isTrue();
+      assertThat(answer.body().path("Expiration").asString())
+          .matches("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z");
+    }
+  }
+
+  @Test
+  void credentials_areNotGiven_withoutAGrantOrProof() throws Exception {
+    String identity = LeaseWorld.ISSUER.token("bot-subject", broker.url());
+    String nobody = LeaseWorld.ISSUER.token("unknown-subject", broker.url());
+    String foreign = LeaseWorld.token(broker.url(), "bot-subject", "reports-sts");
+    int before = moto.users().size();
+
+    assertThat(ask("GET", "reports", nobody).status()).isEqualTo(401);
+    assertThat(ask("GET", "reports", identity + "x").status()).isEqualTo(401);
+    assertThat(ask("GET", "no-such", identity).status()).isEqualTo(404);
+    assertThat(ask("GET", "no-such", foreign).status()).isEqualTo(404);
+    assertThat(ask("GET", "reports", foreign).status()).as("of another").isEqualTo(404);
+    assertThat(ask("POST", "reports", identity).status()).isEqualTo(405);
+    assertThat(moto.users().size()).as("and no user was made").isLessThanOrEqualTo(before);
+  }
+
   /** botocore asks anew when less than 15 minutes are left: here after four seconds. */
   @Test
   void boto3_getsAndRefreshesSessionCredentials_unmodified() throws Exception {

@@ -66,7 +66,30 @@ final class Moto implements AutoCloseable {
             .redirectErrorStream(true)
             .redirectOutput(folder.resolve("moto.log").toFile())
             .start();
-    LeaseWorld.await("moto listens", Duration.ofSeconds(60), this::answers);
+    // A test run that is killed must not leave it behind.
+    Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
+    String[] key;
+    try {
+      LeaseWorld.await("moto listens", Duration.ofSeconds(60), this::answers);
+      key = setUp(python, folder).split(" ", -1);
+      post("/moto-api/reset-auth", "0"); // From here on without exception.
+    } catch (Exception | AssertionError e) {
+      process.destroyForcibly();
+      throw e;
+    }
+    this.accessKey = key[0];
+    this.secretKey = key[1];
+    this.iam =
+        IamClient.builder()
+            .endpointOverride(URI.create(url))
+            .region(Region.AWS_GLOBAL)
+            .httpClient(UrlConnectionHttpClient.create())
+            .credentialsProvider(
+                StaticCredentialsProvider.create(AwsBasicCredentials.create(accessKey, secretKey)))
+            .build();
+  }
+
+  private String setUp(Path python, Path folder) throws Exception {
     Path script = Files.writeString(folder.resolve("set-up.py"), SET_UP);
     Process setUp =
         new ProcessBuilder(python.toString(), script.toString(), url, ROLE, ALLOW)
@@ -76,17 +99,7 @@ final class Moto implements AutoCloseable {
     if (setUp.waitFor() != 0) {
       throw new AssertionError(said);
     }
-    this.accessKey = said.strip().split(" ")[0];
-    this.secretKey = said.strip().split(" ")[1];
-    this.iam =
-        IamClient.builder()
-            .endpointOverride(URI.create(url))
-            .region(Region.AWS_GLOBAL)
-            .httpClient(UrlConnectionHttpClient.create())
-            .credentialsProvider(
-                StaticCredentialsProvider.create(AwsBasicCredentials.create(accessKey, secretKey)))
-            .build();
-    post("/moto-api/reset-auth", "0"); // From here on without exception.
+    return said.strip();
   }
 
   /** Python with moto and boto3. */

@@ -63,18 +63,24 @@ public final class LeasedLogins implements HikariCredentialsProvider, AutoClosea
    * @param pool one that has not been started: made by the constructor without arguments, and
    *     nothing taken from it yet
    * @param destination a database; with {@link Destination#withScopes} if it has several scopes
-   * @throws IllegalStateException if the pool was started already
+   * @throws IllegalStateException if the pool was started already, or the destination is no
+   *     database
    * @throws RefusedException if an address is needed and the broker refuses a lease
    * @throws UnavailableException if an address is needed and nobody answers
    */
   public static LeasedLogins attach(HikariDataSource pool, Destination destination) {
     CurrentLease current = destination.currentLease();
     LeasedLogins logins = new LeasedLogins(pool, current);
-    if (pool.getJdbcUrl() == null && pool.getDataSourceClassName() == null) {
-      pool.setJdbcUrl(current.get().jdbcUrl());
+    try {
+      pool.setCredentialsProvider(logins);
+      if (pool.getJdbcUrl() == null && pool.getDataSourceClassName() == null) {
+        pool.setJdbcUrl(current.get().jdbcUrl());
+      }
+      return logins;
+    } catch (RuntimeException e) {
+      logins.close();
+      throw e;
     }
-    pool.setCredentialsProvider(logins);
-    return logins;
   }
 
   /**

@@ -57,6 +57,7 @@ class LeasedLoginsTest {
   void attach_toWhatIsNoDatabase_isRefused() {
     fake.lease("orders-db", "https://sts.amazonaws.com", () -> Map.of("access_key_id", "AKIA"));
     assertThatThrownBy(this::attach).isInstanceOf(IllegalStateException.class);
+    assertThat(fake.liveLeases()).as("nothing is left behind").isZero();
   }
 
   @Test
