@@ -8,7 +8,7 @@ import java.util.List;
  * the destination's API key would go. Immutable; two tokens are equal only if they are the same
  * object, so that comparing never looks at the secret.
  */
-public final class AccessToken {
+public final class AccessToken extends Perishable {
   private final String destination;
   private final String value;
   private final String authorization;
@@ -57,10 +57,12 @@ public final class AccessToken {
     return authorization;
   }
 
+  @Override
   long obtainedAtMillis() {
     return obtainedAtMillis;
   }
 
+  @Override
   long expiresAtMillis() {
     return expiresAtMillis;
   }

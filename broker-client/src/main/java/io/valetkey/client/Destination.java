@@ -5,6 +5,7 @@ import java.net.http.HttpClient;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -17,7 +18,9 @@ public final class Destination {
   private final String name;
   private final List<String> scopes;
   private final @Nullable URI base;
-  private final TokenCache tokens;
+  private final FreshCache<AccessToken> tokens;
+  private final LeaseCalls leases;
+  private final Supplier<CurrentLease> current;
   private final HttpClient http;
 
   Destination(
@@ -25,13 +28,17 @@ public final class Destination {
       String name,
       List<String> scopes,
       @Nullable URI gateway,
-      TokenCache tokens,
+      FreshCache<AccessToken> tokens,
+      LeaseCalls leases,
+      Supplier<CurrentLease> current,
       HttpClient plain) {
     this.valetkey = valetkey;
     this.name = name;
     this.scopes = scopes;
     this.base = gateway == null ? null : URI.create(gateway + "/d/" + name);
     this.tokens = tokens;
+    this.leases = leases;
+    this.current = current;
     this.http = new DestinationHttpClient(this, tokens, plain);
   }
 
@@ -80,7 +87,7 @@ public final class Destination {
    * @throws UnavailableException if there is neither a token nor an answer: try again later
    */
   public AccessToken token() {
-    return tokens.token();
+    return tokens.current();
   }
 
   /**
@@ -89,7 +96,28 @@ public final class Destination {
    * @return a future that fails with a {@link RefusedException} or an {@link UnavailableException}
    */
   public CompletableFuture<AccessToken> tokenAsync() {
-    return tokens.tokenAsync();
+    return tokens.currentAsync();
+  }
+
+  /**
+   * A new credential of this workload's own, for destinations that lease one: a database login, a
+   * ServiceAccount token, AWS keys. Close it when it is no longer needed. A destination with
+   * several scopes needs {@link #withScopes} with exactly one: a lease has one scope.
+   *
+   * @throws RefusedException if the broker refuses: stop
+   * @throws UnavailableException if nobody answered: try again later. A lease whose answer was lost
+   *     is taken back by the next call
+   */
+  public Lease lease() {
+    return LeaseCalls.await(leases.obtain());
+  }
+
+  /**
+   * A holder that always has a current lease, renewed or replaced in time. Sends nothing yet; close
+   * it when the program ends. Each call makes another one.
+   */
+  public CurrentLease currentLease() {
+    return current.get();
   }
 
   /**

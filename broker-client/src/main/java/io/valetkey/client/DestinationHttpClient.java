@@ -39,10 +39,10 @@ final class DestinationHttpClient extends HttpClient {
           .collect(Collectors.toUnmodifiableSet());
 
   private final Destination destination;
-  private final TokenCache tokens;
+  private final FreshCache<AccessToken> tokens;
   private final HttpClient plain;
 
-  DestinationHttpClient(Destination destination, TokenCache tokens, HttpClient plain) {
+  DestinationHttpClient(Destination destination, FreshCache<AccessToken> tokens, HttpClient plain) {
     this.destination = destination;
     this.tokens = tokens;
     this.plain = plain;
@@ -54,14 +54,14 @@ final class DestinationHttpClient extends HttpClient {
     if (!destination.covers(request.uri())) {
       return plain.send(request, handler);
     }
-    AccessToken token = tokens.token();
+    AccessToken token = tokens.current();
     if (!isReplayable(request)) {
       return shown(plain.send(authorized(request, token), handler), request);
     }
     Attempt<T> first = new Attempt<>(handler);
     HttpResponse<T> answer = plain.send(authorized(request, token), first);
     if (first.rejected) {
-      AccessToken fresh = TokenCache.await(tokens.replace(token));
+      AccessToken fresh = FreshCache.await(tokens.replace(token));
       answer = plain.send(authorized(request, fresh), handler);
     }
     return shown(answer, request);
@@ -82,7 +82,7 @@ final class DestinationHttpClient extends HttpClient {
     Attempt<T> first = new Attempt<>(handler);
     boolean replayable = isReplayable(request);
     return tokens
-        .tokenAsync()
+        .currentAsync()
         .thenCompose(token ->
             plain
                 .sendAsync(authorized(request, token), replayable ? first : handler, push)

@@ -7,7 +7,8 @@ import org.jspecify.annotations.Nullable;
  * a grant, an agent or a stop is changed; {@link #decisionId()} tells the platform team which. The
  * codes are {@code invalid_request} (also: this workload's identity is not accepted, or its agent
  * is disabled or stopped), {@code invalid_target} (no such destination, or no grant on it), {@code
- * invalid_scope}, {@code unsupported_grant_type} and those of later brokers.
+ * invalid_scope}, {@code unsupported_grant_type} and those of later brokers; for leases the code of
+ * the problem (RFC 9457), such as {@code not_found} or {@code invalid_token}.
  */
 public final class RefusedException extends ValetkeyException {
   RefusedException(

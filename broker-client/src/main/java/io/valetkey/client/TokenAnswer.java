@@ -2,17 +2,10 @@ package io.valetkey.client;
 
 import java.net.http.HttpHeaders;
 import java.time.Clock;
-import java.time.DateTimeException;
 import java.time.Duration;
-import java.time.Instant;
-import java.time.ZonedDateTime;
-import java.time.format.DateTimeFormatter;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
-import java.util.regex.Pattern;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Reads the token endpoint's answer (RFC 6749 §5, RFC 8693 §2.2). Only a well-formed OAuth error is
@@ -23,15 +16,9 @@ final class TokenAnswer {
   /** The ceiling of the wire contract: an access token that claims to live longer is not ours. */
   static final long MAX_LIFE_SECONDS = 3600;
 
-  static final Duration MAX_RETRY_AFTER = Duration.ofMinutes(5);
-
   private static final Set<String> ISSUED_TYPES =
       Set.of(
           "urn:ietf:params:oauth:token-type:access_token", "urn:ietf:params:oauth:token-type:jwt");
-  private static final Pattern ERROR_CODE = Pattern.compile("[A-Za-z0-9_.-]{1,64}");
-  private static final Pattern DECISION_ID = Pattern.compile("[A-Za-z0-9_-]{1,64}");
-  private static final Pattern LOOKS_LIKE_JWT =
-      Pattern.compile("[A-Za-z0-9_-]{4,}\\.[A-Za-z0-9_-]{4,}(\\.[A-Za-z0-9_-]*)?");
 
   private final int status;
   private final HttpHeaders headers;
@@ -83,15 +70,15 @@ final class TokenAnswer {
   }
 
   private ValetkeyException failure(String destination) {
-    Duration retryAfter = retryAfter();
+    Duration retryAfter = AnswerText.retryAfter(headers, clock);
     String error = null;
     String decisionId = null;
     String description = "";
     try {
       Map<String, Object> json = Json.object(body);
-      error = matching(json.get("error"), ERROR_CODE);
-      decisionId = matching(json.get("decision_id"), DECISION_ID);
-      description = printable(json.get("error_description"));
+      error = AnswerText.code(json.get("error"));
+      decisionId = AnswerText.decisionId(json.get("decision_id"));
+      description = AnswerText.printable(json.get("error_description"));
     } catch (Json.MalformedException e) {
       // Not the broker's own answer; the status is all we know.
     }
@@ -118,41 +105,5 @@ final class TokenAnswer {
     return new UnavailableException(
         "The token endpoint answered " + status + " " + what + "; is the broker's URL right?",
         null);
-  }
-
-  private static @Nullable String matching(@Nullable Object value, Pattern pattern) {
-    return value instanceof String text && pattern.matcher(text).matches() ? text : null;
-  }
-
-  /** RFC 6749 §5.2 characters only, short, and nothing that could be a token sent back to us. */
-  private static String printable(@Nullable Object value) {
-    if (!(value instanceof String text)) {
-      return "";
-    }
-    String safe = LOOKS_LIKE_JWT.matcher(text).replaceAll("[redacted]");
-    safe = safe.replaceAll("[^\\x20-\\x7e]", "?");
-    return safe.length() > 200 ? safe.substring(0, 200) + "…" : safe;
-  }
-
-  /** Seconds or an HTTP date (RFC 9110 §10.2.3); what is neither is not there. */
-  private @Nullable Duration retryAfter() {
-    String value = headers.firstValue("Retry-After").orElse("").strip();
-    Duration wait;
-    if (value.matches("[0-9]{1,9}")) {
-      wait = Duration.ofSeconds(Long.parseLong(value));
-    } else {
-      try {
-        Instant until =
-            ZonedDateTime.parse(value, DateTimeFormatter.RFC_1123_DATE_TIME.withLocale(Locale.ROOT))
-                .toInstant();
-        wait = Duration.between(clock.instant(), until);
-      } catch (DateTimeException e) {
-        return null;
-      }
-    }
-    if (wait.isNegative()) {
-      return Duration.ZERO;
-    }
-    return wait.compareTo(MAX_RETRY_AFTER) > 0 ? MAX_RETRY_AFTER : wait;
   }
 }

@@ -7,23 +7,18 @@ import java.net.URI;
 import java.net.URLEncoder;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 
 /**
  * The broker's token endpoint, asked by token exchange (RFC 8693 §2.1): the identity token is the
  * proof, there is no client secret. One attempt, bounded in time and size, no redirect followed.
  */
 final class TokenEndpoint {
-  private static final int MAX_ANSWER = 64 * 1024;
-
   private final URI endpoint;
   private final HttpClient http;
   private final IdentitySource identity;
@@ -52,7 +47,7 @@ final class TokenEndpoint {
         .thenCompose(identityToken -> send(identityToken, destination, scopes))
         .orTimeout(timeout.toMillis(), TimeUnit.MILLISECONDS)
         .exceptionally(failure -> {
-          throw understood(failure);
+          throw BrokerCall.understood(failure, endpoint, timeout);
         });
   }
 
@@ -82,13 +77,7 @@ final class TokenEndpoint {
             .POST(HttpRequest.BodyPublishers.ofString(form(identityToken, destination, scopes)))
             .build();
     long sentAt = clock.millis();
-    CompletableFuture<HttpResponse<byte[]>> sent =
-        http.sendAsync(request, info -> new BoundedBody(MAX_ANSWER));
-    // The request's own timeout ends with the headers; a body that trickles needs this one.
-    CompletableFuture<HttpResponse<byte[]>> bounded =
-        sent.thenApply(answer -> answer).orTimeout(timeout.toMillis(), TimeUnit.MILLISECONDS);
-    return bounded
-        .whenComplete((answer, failure) -> sent.cancel(true))
+    return BrokerCall.send(http, request, timeout)
         .thenApply(answer ->
             new TokenAnswer(answer.statusCode(), answer.headers(), answer.body(), clock)
                 .token(destination, sentAt));
@@ -109,22 +98,5 @@ final class TokenEndpoint {
 
   private static String encoded(String value) {
     return URLEncoder.encode(value, UTF_8);
-  }
-
-  private ValetkeyException understood(Throwable failure) {
-    Throwable cause = failure;
-    while (cause instanceof CompletionException && cause.getCause() != null) {
-      cause = cause.getCause();
-    }
-    if (cause instanceof ValetkeyException known) {
-      return known;
-    }
-    boolean late =
-        cause instanceof TimeoutException || cause instanceof java.net.http.HttpTimeoutException;
-    return new UnavailableException(
-        late
-            ? "The broker at " + endpoint + " did not answer within " + timeout.toMillis() + " ms"
-            : "The broker at " + endpoint + " cannot be reached: " + cause,
-        cause);
   }
 }

@@ -53,6 +53,8 @@ public final class Valetkey {
   private static final Pattern NAME = Pattern.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?");
 
   private final TokenEndpoint endpoint;
+  private final URI broker;
+  private final Duration timeout;
   private final @Nullable URI gateway;
   private final HttpClient http;
   private final Clock clock;
@@ -60,7 +62,9 @@ public final class Valetkey {
   private final ConcurrentMap<String, Destination> destinations = new ConcurrentHashMap<>();
 
   private Valetkey(Builder builder, URI broker, @Nullable URI gateway, IdentitySource identity) {
+    this.broker = broker;
     this.gateway = gateway;
+    this.timeout = builder.timeout;
     this.clock = builder.clock;
     this.jitter = builder.jitter;
     HttpClient.Builder connection =
@@ -102,15 +106,32 @@ public final class Valetkey {
 
   Destination destination(String name, List<String> scopes) {
     return destinations.computeIfAbsent(
-        name + " " + String.join(" ", scopes),
-        key ->
-            new Destination(
-                this,
-                name,
-                scopes,
-                gateway,
-                new TokenCache(() -> endpoint.exchange(name, scopes), clock, jitter),
-                http));
+        name + " " + String.join(" ", scopes), key -> newDestination(name, scopes));
+  }
+
+  private Destination newDestination(String name, List<String> scopes) {
+    var tokens = new FreshCache<>(() -> endpoint.exchange(name, scopes), clock, jitter);
+    var leases = new LeaseCalls(broker, http, name, scopes, tokens, timeout, clock);
+    return new Destination(
+        this,
+        name,
+        scopes,
+        gateway,
+        tokens,
+        leases,
+        () -> new CurrentLease(leases, clock, jitter),
+        http);
+  }
+
+  /**
+   * A new lease of a destination under its only scope: short for {@code destination(name).lease()}.
+   *
+   * @throws IllegalArgumentException if {@code destination} cannot be a name
+   * @throws RefusedException if the broker refuses: stop
+   * @throws UnavailableException if nobody answered: try again later
+   */
+  public Lease lease(String destination) {
+    return destination(destination).lease();
   }
 
   static String checkedName(String what, String name) {

@@ -33,7 +33,7 @@ public abstract sealed class ValetkeyException extends RuntimeException
   /** True if the same call may succeed later without anybody changing anything. */
   public abstract boolean retryable();
 
-  /** The OAuth error code (RFC 6749 §5.2) if the broker gave one. */
+  /** The OAuth error code (RFC 6749 §5.2), or that of a lease's problem, if the broker gave one. */
   public Optional<String> error() {
     return Optional.ofNullable(error);
   }

@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /** Python programs for tests, in virtual environments outside the tree, made once by name. */
-final class Python {
+public final class Python {
 
   private Python() {}
 
@@ -19,7 +19,7 @@ final class Python {
    * The interpreter of an environment with these packages. Without Python the test is skipped with
    * the reason; with {@code CI=true} a failed installation fails it.
    */
-  static Path with(String environment, String... packages) throws Exception {
+  public static Path with(String environment, String... packages) throws Exception {
     Path home = Path.of(System.getProperty("user.home"), ".cache", "valetkey", environment);
     Path python = home.resolve("bin/python3");
     Path done = home.resolve("installed-" + String.join("-", packages));

@@ -44,6 +44,18 @@ final class FakeTokenEndpoint {
     denied.remove(destination);
   }
 
+  boolean isDenied(String destination) {
+    return denied.containsKey(destination);
+  }
+
+  boolean isOffline() {
+    return offline;
+  }
+
+  @Nullable Duration busyFor() {
+    return busy;
+  }
+
   void offline(boolean away) {
     offline = away;
   }

@@ -11,9 +11,11 @@ import java.net.InetSocketAddress;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /**
  * A broker and a gateway for the tests of an application: in process, on a free loopback port, with
@@ -43,6 +45,7 @@ public final class FakeValetkey implements AutoCloseable {
   private final FakeTokens tokens;
   private final FakeTokenEndpoint endpoint;
   private final FakeGateway gateway;
+  private final FakeLeases leases;
   private final String url;
   private final Clock clock;
 
@@ -59,6 +62,7 @@ public final class FakeValetkey implements AutoCloseable {
     tokens = new FakeTokens(signer, url, url, builder.tokenLife, clock);
     endpoint = new FakeTokenEndpoint(tokens);
     gateway = new FakeGateway(tokens);
+    leases = new FakeLeases(tokens, endpoint, builder.leaseLife, builder.leaseMaxLife, clock);
     workers =
         Executors.newCachedThreadPool(task -> {
           Thread thread = new Thread(task, "fake-valetkey");
@@ -68,6 +72,7 @@ public final class FakeValetkey implements AutoCloseable {
     server.setExecutor(workers);
     serve("/oauth2/token", endpoint::handle);
     serve("/oauth2/jwks", exchange -> send(exchange, Answer.json(signer.jwks())));
+    serve("/v1/leases", leases::handle);
     serve("/d/", gateway::handle);
     server.start();
   }
@@ -135,7 +140,8 @@ public final class FakeValetkey implements AutoCloseable {
   }
 
   /**
-   * The broker refuses tokens for this destination from now on; those it issued stay good.
+   * The broker refuses tokens for this destination from now on, and leases of it; those it issued
+   * stay good.
    *
    * @param error an OAuth error code, such as {@code invalid_target} or {@code invalid_request}
    */
@@ -151,6 +157,38 @@ public final class FakeValetkey implements AutoCloseable {
   /** The gateway refuses every token issued so far, as after a stop that was lifted again. */
   public void expireTokens() {
     tokens.expireAll();
+  }
+
+  /**
+   * What leases of this destination hand out from now on, besides {@code type} and {@code url}; a
+   * function, because each lease has another one. Until then: a {@code username} and a {@code
+   * password} that the fake makes up.
+   *
+   * @param url where the credential is good, such as {@code postgresql://localhost:5432/orders}
+   * @param credential makes the members of one credential; asked once for each lease
+   */
+  public void lease(String destination, String url, Supplier<Map<String, String>> credential) {
+    leases.hand(destination, url, credential);
+  }
+
+  /** Takes every lease back at its source, as a stop does; new ones can be had. */
+  public void revokeLeases() {
+    leases.revokeAll();
+  }
+
+  /** Hands out the next lease and hangs up before the answer, as when a connection is cut. */
+  public void loseNextLease() {
+    leases.loseNext();
+  }
+
+  /** How many leases are neither given back, nor taken back, nor at their end. */
+  public int liveLeases() {
+    return leases.live();
+  }
+
+  /** How many leases were handed out, lost ones included. */
+  public int issuedLeases() {
+    return leases.issued();
   }
 
   /** The broker hangs up on everybody; the gateway stays. */
@@ -208,6 +246,8 @@ public final class FakeValetkey implements AutoCloseable {
   /** The settings of a {@link FakeValetkey}. */
   public static final class Builder {
     private Duration tokenLife = Duration.ofMinutes(5);
+    private Duration leaseLife = Duration.ofHours(1);
+    private Duration leaseMaxLife = Duration.ofHours(8);
     private Clock clock = Clock.systemUTC();
 
     private Builder() {}
@@ -222,6 +262,21 @@ public final class FakeValetkey implements AutoCloseable {
         throw new IllegalArgumentException("tokenLife must be between 1 s and 1 h: " + life);
       }
       this.tokenLife = life;
+      return this;
+    }
+
+    /**
+     * How long a lease lives, and how long with all renewals; one hour and eight by default.
+     *
+     * @throws IllegalArgumentException unless {@code life} is at least one second, and {@code
+     *     longest} not shorter than it
+     */
+    public Builder leaseLife(Duration life, Duration longest) {
+      if (life.toSeconds() < 1 || longest.compareTo(life) < 0) {
+        throw new IllegalArgumentException("Not the life of a lease: " + life + ", " + longest);
+      }
+      this.leaseLife = life;
+      this.leaseMaxLife = longest;
       return this;
     }
 

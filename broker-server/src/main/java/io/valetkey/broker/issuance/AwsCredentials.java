@@ -24,9 +24,12 @@ import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.UUID;
 import org.slf4j.Logger;
@@ -151,7 +154,9 @@ final class AwsCredentials extends HttpServlet {
     answer.put("SecretAccessKey", credential.get("secret_access_key"));
     // Present even where there is none: some SDKs require the member, all take null for absent.
     answer.put("Token", credential.get("session_token"));
-    answer.put("Expiration", String.valueOf(handed.lease().expiresAt()));
+    // Whole seconds, as AWS writes it: not every SDK takes more.
+    Instant end = Objects.requireNonNull(handed.lease().expiresAt());
+    answer.put("Expiration", end.truncatedTo(ChronoUnit.SECONDS).toString());
     return answer;
   }
 }

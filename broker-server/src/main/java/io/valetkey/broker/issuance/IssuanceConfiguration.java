@@ -100,9 +100,9 @@ public class IssuanceConfiguration {
 
   @Bean
   ServletRegistrationBean<HttpServlet> leaseEndpoint(
-      TokenHolders holders, Leases leases, Access access, AuditLog auditLog) {
+      TokenHolders holders, Leases leases, Access access, AuditLog auditLog, Clock clock) {
     return at(
-        new LeaseEndpoint(holders, leases, access, auditLog),
+        new LeaseEndpoint(holders, leases, access, auditLog, clock),
         "leases",
         OAuthPaths.LEASES,
         OAuthPaths.LEASES + "/*");

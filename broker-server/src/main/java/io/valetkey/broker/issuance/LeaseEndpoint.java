@@ -15,6 +15,8 @@ import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
+import java.time.Clock;
+import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.UUID;
@@ -35,8 +37,11 @@ final class LeaseEndpoint extends HttpServlet {
   private final transient Leases leases;
   private final transient Access access;
   private final transient AuditLog auditLog;
+  private final transient Clock clock;
 
-  LeaseEndpoint(TokenHolders holders, Leases leases, Access access, AuditLog auditLog) {
+  LeaseEndpoint(
+      TokenHolders holders, Leases leases, Access access, AuditLog auditLog, Clock clock) {
+    this.clock = clock;
     this.holders = holders;
     this.leases = leases;
     this.access = access;
@@ -183,13 +188,18 @@ final class LeaseEndpoint extends HttpServlet {
     return new RefusedException(ProblemCode.NOT_FOUND, "The agent has no such lease");
   }
 
-  private static Map<String, Object> document(Lease lease) {
+  private Map<String, Object> document(Lease lease) {
     Map<String, Object> document = new LinkedHashMap<>();
     document.put("id", lease.id().toString());
     document.put("destination", lease.destination());
     document.put("scope", lease.scope());
     document.put("state", lease.state().word());
     document.put("expires_at", lease.expiresAt() == null ? null : lease.expiresAt().toString());
+    if (lease.state() == LeaseState.ACTIVE && lease.expiresAt() != null) {
+      // For agents whose clock is not ours; never later than the time above.
+      Duration left = Duration.between(clock.instant(), lease.expiresAt());
+      document.put("expires_in", Math.max(0, left.toSeconds()));
+    }
     document.put("renewable", lease.renewable() && lease.state() == LeaseState.ACTIVE);
     return document;
   }

@@ -10,16 +10,16 @@ import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Keeps one access token (of one destination and choice of scopes) fresh. In the order of a token's
- * life: until the first threshold it is simply handed out; from there it is handed out while one
- * exchange runs in the background; from the second threshold callers wait for the new one, and get
- * the old one only if the broker is away and only until it ends.
+ * Keeps one thing that the broker gave for a time (an access token, a lease) fresh. In the order of
+ * its life: until the first threshold it is simply handed out; from there it is handed out while
+ * one exchange runs in the background; from the second threshold callers wait for the new one, and
+ * get the old one only if the broker is away and only until it ends.
  *
  * <p>However many callers there are, one exchange runs at a time, and none runs sooner after a
- * failure than the broker asked. A refusal ends the old token at once: the broker has said no.
+ * failure than the broker asked. A refusal ends the old one at once: the broker has said no.
  */
-final class TokenCache {
-  /** The first threshold lies between these fractions of a token's life, drawn for each token. */
+final class FreshCache<T extends Perishable> {
+  /** The first threshold lies between these fractions of a life, drawn for each. */
   static final double REFRESH_AHEAD_FROM = 0.50;
 
   static final double REFRESH_AHEAD_TO = 0.65;
@@ -32,56 +32,61 @@ final class TokenCache {
 
   static final Duration LONGEST_PAUSE = Duration.ofSeconds(8);
 
-  private final Supplier<CompletableFuture<AccessToken>> exchange;
+  private final Supplier<CompletableFuture<T>> exchange;
   private final Clock clock;
   private final DoubleSupplier jitter;
   private final Object lock = new Object();
 
-  private volatile @Nullable Held held;
+  private volatile @Nullable Held<T> held;
 
   // The rest is guarded by the lock.
-  private @Nullable CompletableFuture<AccessToken> flight;
+  private @Nullable CompletableFuture<T> flight;
   private @Nullable ValetkeyException failure;
   private int failures;
   private long pauseFromMillis;
   private long pauseMillis;
 
-  TokenCache(
-      Supplier<CompletableFuture<AccessToken>> exchange, Clock clock, DoubleSupplier jitter) {
+  FreshCache(Supplier<CompletableFuture<T>> exchange, Clock clock, DoubleSupplier jitter) {
     this.exchange = exchange;
     this.clock = clock;
     this.jitter = jitter;
   }
 
-  /** A token that has not ended; waits for an exchange only if there is no other way. */
-  AccessToken token() {
-    Held now = ready();
-    return now != null ? now.token : await(renewed());
+  /** A value that has not ended; waits for an exchange only if there is no other way. */
+  T current() {
+    Held<T> now = ready();
+    return now != null ? now.value : await(renewed());
   }
 
-  /** As {@link #token()}, without waiting: the future fails with a ValetkeyException. */
-  CompletableFuture<AccessToken> tokenAsync() {
-    Held now = ready();
-    return now != null ? CompletableFuture.completedFuture(now.token) : renewed();
+  /** As {@link #current()}, without waiting: the future fails with a ValetkeyException. */
+  CompletableFuture<T> currentAsync() {
+    Held<T> now = ready();
+    return now != null ? CompletableFuture.completedFuture(now.value) : renewed();
   }
 
-  /** A token other than the one that the gateway just refused, which is never served again. */
-  CompletableFuture<AccessToken> replace(AccessToken rejected) {
+  /** A value other than the one that was just refused, which is never served again. */
+  CompletableFuture<T> replace(T rejected) {
     synchronized (lock) {
-      Held now = held;
-      if (now != null && now.token == rejected) {
+      Held<T> now = held;
+      if (now != null && now.is(rejected)) {
         held = null;
       }
     }
-    return tokenAsync();
+    return currentAsync();
   }
 
-  private @Nullable Held ready() {
-    Held now = held;
+  /** Whether this is what is handed out, or would be if it were fresh enough. */
+  boolean holds(T value) {
+    Held<T> now = held;
+    return now != null && now.is(value);
+  }
+
+  private @Nullable Held<T> ready() {
+    Held<T> now = held;
     if (now == null) {
       return null;
     }
-    long age = clock.millis() - now.token.obtainedAtMillis();
+    long age = clock.millis() - now.obtainedAtMillis;
     if (now.isBefore(now.aheadMillis, age)) {
       return now;
     }
@@ -92,25 +97,25 @@ final class TokenCache {
     return null;
   }
 
-  private CompletableFuture<AccessToken> renewed() {
+  private CompletableFuture<T> renewed() {
     return takeOff().exceptionally(this::grace);
   }
 
-  private AccessToken grace(Throwable failure) {
+  private T grace(Throwable failure) {
     ValetkeyException known = known(failure);
-    Held old = held;
+    Held<T> old = held;
     if (known.retryable() && old != null) {
-      long age = clock.millis() - old.token.obtainedAtMillis();
+      long age = clock.millis() - old.obtainedAtMillis;
       if (old.isBefore(old.lifeMillis, age)) {
-        return old.token;
+        return old.value;
       }
     }
     throw known;
   }
 
   /** Joins the exchange that runs, or starts one, or fails at once during a pause. */
-  private CompletableFuture<AccessToken> takeOff() {
-    CompletableFuture<AccessToken> started;
+  private CompletableFuture<T> takeOff() {
+    CompletableFuture<T> started;
     synchronized (lock) {
       if (flight != null) {
         return flight;
@@ -122,7 +127,7 @@ final class TokenCache {
       flight = started;
     }
     try {
-      var unused = exchange.get().whenComplete((token, problem) -> land(started, token, problem));
+      var unused = exchange.get().whenComplete((value, problem) -> land(started, value, problem));
     } catch (RuntimeException | Error e) { // e.g. no more threads; must not end all later flights
       land(started, null, e);
     }
@@ -134,17 +139,14 @@ final class TokenCache {
     return since >= 0 && since < pauseMillis;
   }
 
-  private void land(
-      CompletableFuture<AccessToken> landing,
-      @Nullable AccessToken token,
-      @Nullable Throwable problem) {
-    ValetkeyException known = token == null ? known(problem) : null;
+  private void land(CompletableFuture<T> landing, @Nullable T value, @Nullable Throwable problem) {
+    ValetkeyException known = value == null ? known(problem) : null;
     synchronized (lock) {
       flight = null;
       failure = known;
-      if (token != null) {
+      if (value != null) {
         failures = 0;
-        held = new Held(token, jitter.getAsDouble());
+        held = new Held<>(value, jitter.getAsDouble());
       } else {
         pauseFromMillis = clock.millis();
         pauseMillis = pause(known).toMillis();
@@ -154,8 +156,8 @@ final class TokenCache {
         }
       }
     }
-    if (token != null) {
-      landing.complete(token);
+    if (value != null) {
+      landing.complete(value);
     } else if (known != null) {
       landing.completeExceptionally(known);
     }
@@ -179,7 +181,7 @@ final class TokenCache {
         : new UnavailableException("The exchange failed: " + cause, cause);
   }
 
-  static AccessToken await(CompletableFuture<AccessToken> pending) {
+  static <V> V await(CompletableFuture<V> pending) {
     try {
       return pending.get();
     } catch (InterruptedException e) {
@@ -190,22 +192,30 @@ final class TokenCache {
     }
   }
 
-  /** A token and the ages at which it is treated differently; all in milliseconds. */
-  private static final class Held {
-    private final AccessToken token;
+  /** A value and the ages at which it is treated differently; all in milliseconds. */
+  private static final class Held<T extends Perishable> {
+    private final T value;
+    private final long obtainedAtMillis;
     private final long aheadMillis;
     private final long mandatoryMillis;
     private final long lifeMillis;
 
-    Held(AccessToken token, double jitter) {
-      this.token = token;
-      this.lifeMillis = token.expiresAtMillis() - token.obtainedAtMillis();
+    Held(T value, double jitter) {
+      this.value = value;
+      this.obtainedAtMillis = value.obtainedAtMillis();
+      this.lifeMillis = value.expiresAtMillis() - obtainedAtMillis;
       double ahead = REFRESH_AHEAD_FROM + jitter * (REFRESH_AHEAD_TO - REFRESH_AHEAD_FROM);
       this.aheadMillis = (long) (lifeMillis * ahead);
       this.mandatoryMillis = (long) (lifeMillis * REFRESH_MANDATORY);
     }
 
-    /** A clock that was set back makes an age negative; then nothing is known about the token. */
+    /** Objects, not what is in them: comparing never looks at a secret. */
+    @SuppressWarnings("ReferenceEquality")
+    boolean is(T other) {
+      return value == other;
+    }
+
+    /** A clock that was set back makes an age negative; then nothing is known about the value. */
     boolean isBefore(long threshold, long age) {
       return age >= 0 && age < threshold;
     }
