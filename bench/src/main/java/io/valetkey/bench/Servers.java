@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
@@ -53,26 +54,41 @@ final class Servers {
       int gatewayPort,
       Map<String, String> settings)
       throws IOException {
+    Map<String, String> all = new LinkedHashMap<>();
+    all.put("spring.datasource.url", postgres.url(database));
+    all.put("server.port", String.valueOf(port));
+    all.put("valetkey.public-url", "http://127.0.0.1:" + port);
+    all.put("valetkey.gateway.public-url", "http://127.0.0.1:" + gatewayPort);
+    all.put("valetkey.gateway.port", String.valueOf(gatewayPort));
+    all.putAll(settings);
+    return replica("broker", folder, port, all);
+  }
+
+  /**
+   * Starts a broker that is told everything about itself.
+   *
+   * @param port the port that tells that it has started
+   * @param settings at least its database, names and ports
+   */
+  static ServerProcess replica(String name, Path folder, int port, Map<String, String> settings)
+      throws IOException {
     Path jar = BROKER.stream().filter(Files::exists).findFirst().orElseThrow();
     List<String> command = new ArrayList<>(List.of(ServerProcess.java()));
     command.addAll(JVM);
     String profiled = System.getProperty("bench.broker.jvm", "");
     command.addAll(Arrays.stream(profiled.split(" ")).filter(s -> !s.isEmpty()).toList());
     command.addAll(List.of("-cp", withAcceleration(jar), LAUNCHER));
-    command.addAll(database(postgres, database));
-    command.addAll(
-        List.of(
-            "--server.port=" + port,
-            "--server.address=127.0.0.1",
-            "--management.server.port=" + ServerProcess.freePort(),
-            "--management.server.address=127.0.0.1",
-            "--valetkey.public-url=http://127.0.0.1:" + port,
-            "--valetkey.gateway.public-url=http://127.0.0.1:" + gatewayPort,
-            "--valetkey.gateway.port=" + gatewayPort,
-            "--valetkey.gateway.address=127.0.0.1",
-            "--valetkey.issuance.tokens-per-minute=10000000"));
-    settings.forEach((name, value) -> command.add("--" + name + "=" + value));
-    return ServerProcess.start("broker", folder, port, START, command);
+    Map<String, String> all = new LinkedHashMap<>();
+    all.put("spring.datasource.username", "postgres");
+    all.put("spring.datasource.password", "postgres");
+    all.put("server.address", "127.0.0.1");
+    all.put("management.server.port", String.valueOf(ServerProcess.freePort()));
+    all.put("management.server.address", "127.0.0.1");
+    all.put("valetkey.gateway.address", "127.0.0.1");
+    all.put("valetkey.issuance.tokens-per-minute", "10000000");
+    all.putAll(settings);
+    all.forEach((setting, value) -> command.add("--" + setting + "=" + value));
+    return ServerProcess.start(name, folder, port, START, command);
   }
 
   /** Starts the Spring Authorization Server on an empty database. */

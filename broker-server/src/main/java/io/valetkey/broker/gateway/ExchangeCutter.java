@@ -28,6 +28,7 @@ public final class ExchangeCutter implements AutoCloseable {
   private final AtomicLong stopped = new AtomicLong();
   private final AtomicLong stale = new AtomicLong();
   private final Thread watch;
+  private boolean begun;
   private boolean away;
 
   /**
@@ -88,6 +89,7 @@ public final class ExchangeCutter implements AutoCloseable {
 
   private void look() {
     if (access.isCurrent()) {
+      begun = true;
       if (away) {
         away = false;
         log.info("The view of stops is fresh again; {} records are written now", deferred.size());
@@ -97,7 +99,8 @@ public final class ExchangeCutter implements AutoCloseable {
     }
     int cut = live.end(exchange -> true, Ending.STALE).size();
     stale.addAndGet(cut);
-    if (!away || cut > 0) {
+    // Before the first view nothing was served, and nothing is wrong.
+    if (begun && (!away || cut > 0)) {
       away = true;
       log.warn("The view of stops is too old: {} open exchanges ended, every request refused", cut);
     }

@@ -14,7 +14,6 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Clock;
 import java.time.Instant;
-import java.time.ZoneOffset;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -22,7 +21,6 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -104,7 +102,7 @@ public final class StopRestore {
         return false;
       }
       connection.setAutoCommit(false);
-      long current = lockEpoch(connection);
+      long current = RestoreRows.lockEpoch(connection);
       if (holds(connection, known.point())) {
         connection.rollback();
         return false;
@@ -131,101 +129,25 @@ public final class StopRestore {
     List<StopOrder> inOrder =
         known.stops().stream().sorted(Comparator.comparingLong(StopOrder::epoch)).toList();
     for (StopOrder stop : inOrder) {
-      if (insert(connection, stop, next + 1)) {
+      if (RestoreRows.insert(connection, stop, next + 1)) {
         next++;
         missing.add(stop.id().toString());
       }
     }
-    for (UUID id : orderedSince(connection, known)) {
-      renumber(connection, id, ++next);
+    for (UUID id : RestoreRows.orderedSince(connection, known)) {
+      RestoreRows.renumber(connection, id, ++next);
     }
     if (!known.complete()) {
-      insert(connection, everyTokenUpTo(++next), next);
+      RestoreRows.insert(connection, everyTokenUpTo(++next), next);
     }
     // The last of them, so that every replica reads them as news.
-    setEpoch(connection, next);
-    adopt(connection, known.point());
+    RestoreRows.setEpoch(connection, next);
+    RestoreRows.adopt(connection, known.point());
     TransactionalAudit.record(connection, record(known, current, next, missing));
     try (var notify = connection.createStatement()) {
       notify.execute("NOTIFY " + ChangeFeed.CHANNEL);
     }
     log.warn("{} stops were put back; the epoch is {} now", missing.size(), next);
-  }
-
-  private static long lockEpoch(Connection connection) throws SQLException {
-    try (PreparedStatement statement =
-            connection.prepareStatement("SELECT epoch FROM stop_epoch FOR UPDATE");
-        ResultSet rows = statement.executeQuery()) {
-      if (!rows.next()) {
-        throw new SQLException("the stop epoch is missing");
-      }
-      return rows.getLong(1);
-    }
-  }
-
-  private static boolean insert(Connection connection, StopOrder stop, long epoch)
-      throws SQLException {
-    try (PreparedStatement statement =
-        connection.prepareStatement(
-            """
-            INSERT INTO stop (id, epoch, target_kind, target, reason, created_at, created_by,
-                              expires_at, ended_epoch, ended_at, ended_by, end_reason)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
-            """)) {
-      statement.setObject(1, stop.id());
-      statement.setLong(2, epoch);
-      statement.setString(3, stop.target().kind().word());
-      statement.setString(4, stop.target().value());
-      statement.setString(5, stop.reason());
-      statement.setObject(6, stop.createdAt().atOffset(ZoneOffset.UTC));
-      statement.setString(7, stop.createdBy());
-      setTime(statement, 8, stop.expiresAt());
-      statement.setObject(9, stop.endedAt() == null ? null : epoch);
-      setTime(statement, 10, stop.endedAt());
-      statement.setString(11, stop.endedBy());
-      statement.setString(12, stop.endReason());
-      return statement.executeUpdate() == 1;
-    }
-  }
-
-  private static void setTime(PreparedStatement statement, int index, @Nullable Instant time)
-      throws SQLException {
-    statement.setObject(index, time == null ? null : time.atOffset(ZoneOffset.UTC));
-  }
-
-  /** Stops of numbers that were used before, which nobody knew who knew everything up to there. */
-  private static List<UUID> orderedSince(Connection connection, Knowledge known)
-      throws SQLException {
-    UUID[] ids = known.stops().stream().map(StopOrder::id).toArray(UUID[]::new);
-    List<UUID> since = new ArrayList<>();
-    try (PreparedStatement statement =
-        connection.prepareStatement(
-            """
-            SELECT id FROM stop
-            WHERE (ended_at IS NULL OR ended_at > now() - interval '2 hours') AND epoch <= ?
-              AND id <> ALL (?) ORDER BY epoch
-            """)) {
-      statement.setLong(1, known.point().epoch());
-      statement.setArray(2, connection.createArrayOf("uuid", ids));
-      try (ResultSet rows = statement.executeQuery()) {
-        while (rows.next()) {
-          since.add(rows.getObject(1, UUID.class));
-        }
-      }
-    }
-    return since;
-  }
-
-  private static void renumber(Connection connection, UUID id, long epoch) throws SQLException {
-    try (PreparedStatement statement =
-        connection.prepareStatement(
-            "UPDATE stop SET epoch = ?, ended_epoch = CASE WHEN ended_epoch IS NULL THEN NULL ELSE"
-                + " ?::bigint END WHERE id = ?")) {
-      statement.setLong(1, epoch);
-      statement.setLong(2, epoch);
-      statement.setObject(3, id);
-      statement.execute();
-    }
   }
 
   /** A stop of everything that is over at once: it leaves nothing but its cut-off. */
@@ -242,25 +164,6 @@ public final class StopRestore {
         now,
         BY,
         "New tokens are allowed");
-  }
-
-  private static void setEpoch(Connection connection, long epoch) throws SQLException {
-    try (PreparedStatement statement =
-        connection.prepareStatement("UPDATE stop_epoch SET epoch = ?")) {
-      statement.setLong(1, epoch);
-      statement.execute();
-    }
-  }
-
-  /** From here on the database holds what came before this place too. */
-  private static void adopt(Connection connection, HistoryPoint point) throws SQLException {
-    try (PreparedStatement statement =
-        connection.prepareStatement(
-            "INSERT INTO stop_mark (mark, epoch) VALUES (?, ?) ON CONFLICT DO NOTHING")) {
-      statement.setObject(1, point.mark());
-      statement.setLong(2, point.epoch());
-      statement.execute();
-    }
   }
 
   private AuditRecord record(Knowledge known, long current, long now, List<String> missing) {
