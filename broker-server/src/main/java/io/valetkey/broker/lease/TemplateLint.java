@@ -80,7 +80,9 @@ final class TemplateLint {
           "revocation: ALTER ROLE … NOLOGIN must come before pg_terminate_backend, or a new session"
               + " begins in between");
     }
-    if (nologin >= 0 && terminate > nologin && !drop.substring(nologin, terminate).contains("commit")) {
+    if (nologin >= 0
+        && terminate > nologin
+        && !drop.substring(nologin, terminate).contains("commit")) {
       findings.add(
           "revocation: Vault runs all statements in one transaction, so nobody sees the NOLOGIN"
               + " before the end: COMMIT between it and pg_terminate_backend");
