@@ -8,7 +8,6 @@ import java.net.InetAddress;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
@@ -174,15 +173,15 @@ public final class IdentityVerifier {
     IssuerKeys issuerKeys = keysOf(issuer);
     long giveUp = System.nanoTime() + KEYS_WITHIN.toNanos();
     IssuerKeys.Current current = issuerKeys.get(giveUp);
-    List<JWSVerifier> candidates = current.keys().candidates(jws.kid(), jws.alg());
-    if (candidates.isEmpty()) {
+    JWSVerifier key = current.keys().candidate(jws.kid(), jws.alg());
+    if (key == null) {
       current = issuerKeys.lookAgain(giveUp);
-      candidates = current.keys().candidates(jws.kid(), jws.alg());
+      key = current.keys().candidate(jws.kid(), jws.alg());
     }
-    if (candidates.isEmpty()) {
+    if (key == null) {
       throw new RefusedException(ProblemCode.KEY_UNKNOWN, "the issuer has no such key");
     }
-    if (candidates.stream().noneMatch(jws::signedBy)) {
+    if (!jws.signedBy(key)) {
       throw new RefusedException(ProblemCode.SIGNATURE_INVALID, "the signature does not fit");
     }
     return current.generation();
