@@ -91,7 +91,8 @@ public final class Access {
       Destination destination = destination(snapshot, use.destination());
       Grant grant = grant(agent, use.destination());
       ScopeRules.Match match = match(destination, grant, use);
-      if (!limits.take("grant:" + grant.name(), grant.requestsPerMinute())) {
+      if (grant.requestsPerMinute() > 0
+          && !limits.take("grant:" + grant.name(), grant.requestsPerMinute())) {
         throw refused(
             ProblemCode.RATE_LIMITED, "The limit of grant " + grant.name() + " is used up");
       }
