@@ -118,7 +118,7 @@ final class ShardedTable<E> {
       int shard = shard(hash.applyAsInt(element));
       makeOwn(shard);
       int length = shards[shard].length;
-      if ((used[shard] + 1) * 2 > length) { // a look at a wrong element is three cache misses
+      if ((used[shard] + 1) * 4 > length * 3) {
         rebuild(shard, Math.max(4, length * 2), other -> true);
       }
       insert(shards[shard], element);
