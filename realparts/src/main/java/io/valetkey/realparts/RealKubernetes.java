@@ -3,16 +3,20 @@ package io.valetkey.realparts;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
+import java.security.Signature;
 import java.time.Duration;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /**
  * A real Kubernetes API server with its etcd on loopback ports: ServiceAccounts, TokenRequest,
@@ -21,12 +25,10 @@ import tools.jackson.databind.JsonNode;
  */
 public final class RealKubernetes implements AutoCloseable {
 
-  /** The {@code iss} of its tokens. */
-  public static final String ISSUER = "https://kubernetes.default.svc";
-
   private final Path folder = RealVault.temporaryFolder();
   private final TestAuthority authority = TestAuthority.create("kubernetes");
   private final URI uri = URI.create("https://127.0.0.1:" + ChildProcess.freePort());
+  private final KeyPair tokenKey = rsaKey();
   private final ChildProcess etcd;
   private final ChildProcess server;
   private final JsonApi api;
@@ -76,6 +78,14 @@ public final class RealKubernetes implements AutoCloseable {
   /** The API server's address. */
   public URI uri() {
     return uri;
+  }
+
+  /**
+   * The {@code iss} of its tokens: its own address, so that its keys can be found by discovery.
+   * Reading the discovery document takes the token of a ServiceAccount.
+   */
+  public String issuer() {
+    return uri.toString();
   }
 
   /** PEM of the authority that signed the API server's certificate. */
@@ -173,6 +183,33 @@ public final class RealKubernetes implements AutoCloseable {
   }
 
   /**
+   * A token that the API server never made, signed with the API server's own key: whoever trusts
+   * the key alone accepts it.
+   *
+   * @param claims all of its claims
+   */
+  public String signWithItsKey(Map<String, Object> claims) {
+    JsonMapper json = JsonMapper.shared();
+    String kid = json.readTree(jwks()).at("/keys/0/kid").asString();
+    String input =
+        encode(json.writeValueAsBytes(Map.of("alg", "RS256", "kid", kid)))
+            + "."
+            + encode(json.writeValueAsBytes(claims));
+    try {
+      Signature signature = Signature.getInstance("SHA256withRSA");
+      signature.initSign(tokenKey.getPrivate());
+      signature.update(input.getBytes(StandardCharsets.US_ASCII));
+      return input + "." + encode(signature.sign());
+    } catch (GeneralSecurityException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private static String encode(byte[] bytes) {
+    return Base64.getUrlEncoder().withoutPadding().encodeToString(bytes);
+  }
+
+  /**
    * A token that may ask for TokenReviews and nothing else, of a ServiceAccount that is made for
    * it.
    */
@@ -192,7 +229,7 @@ public final class RealKubernetes implements AutoCloseable {
                 "name", "system:auth-delegator"),
             "subjects",
             List.of(Map.of("kind", "ServiceAccount", "name", name, "namespace", "default"))));
-    return createToken("default", name, ISSUER, Duration.ofHours(1));
+    return createToken("default", name, issuer(), Duration.ofHours(1));
   }
 
   /** Any other call as cluster administrator. */
@@ -230,7 +267,8 @@ public final class RealKubernetes implements AutoCloseable {
         "--tls-cert-file=" + serving,
         "--tls-private-key-file=" + folder.resolve("serving.key"),
         "--client-ca-file=" + authority.writePem(folder),
-        "--service-account-issuer=" + ISSUER,
+        "--service-account-issuer=" + issuer(),
+        "--service-account-jwks-uri=" + uri + "/openid/v1/jwks",
         "--service-account-key-file=" + signing,
         "--service-account-signing-key-file=" + signing,
         "--service-cluster-ip-range=10.96.0.0/16",
@@ -239,16 +277,21 @@ public final class RealKubernetes implements AutoCloseable {
 
   private Path signingKey() {
     try {
-      KeyPairGenerator generator = KeyPairGenerator.getInstance("RSA");
-      generator.initialize(2048);
-      KeyPair pair = generator.generateKeyPair();
       return Files.writeString(
           folder.resolve("signing.key"),
-          TestCertificate.pem("PRIVATE KEY", pair.getPrivate().getEncoded()));
-    } catch (GeneralSecurityException e) {
-      throw new IllegalStateException(e);
+          TestCertificate.pem("PRIVATE KEY", tokenKey.getPrivate().getEncoded()));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
+    }
+  }
+
+  private static KeyPair rsaKey() {
+    try {
+      KeyPairGenerator generator = KeyPairGenerator.getInstance("RSA");
+      generator.initialize(2048);
+      return generator.generateKeyPair();
+    } catch (GeneralSecurityException e) {
+      throw new IllegalStateException(e);
     }
   }
 

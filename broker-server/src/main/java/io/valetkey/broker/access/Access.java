@@ -157,7 +157,8 @@ public final class Access {
   }
 
   private void takeRequest(Grant grant) {
-    if (!limits.take("grant:" + grant.name(), grant.requestsPerMinute())) {
+    if (grant.requestsPerMinute() > 0
+        && !limits.take("grant:" + grant.name(), grant.requestsPerMinute())) {
       throw refused(ProblemCode.RATE_LIMITED, "The limit of grant " + grant.name() + " is used up");
     }
   }

@@ -49,6 +49,7 @@ final class KeyFit {
         && bits <= MOST_RSA_BITS
         && exponent.testBit(0)
         && exponent.bitLength() > 1
-        && exponent.bitLength() <= 64;
+        && exponent.bitLength() <= 64
+        && !Roca.suspects(rsa.getModulus().decodeToBigInteger());
   }
 }

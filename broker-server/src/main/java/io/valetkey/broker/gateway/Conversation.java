@@ -4,13 +4,13 @@ import io.valetkey.broker.gateway.LiveExchanges.Ending;
 import io.valetkey.broker.problem.ProblemCode;
 import io.vertx.core.Context;
 import io.vertx.core.Vertx;
+import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.http.HttpServerResponse;
 import java.time.Duration;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The caller's side of one exchange: it ends exactly once, with a complete answer, a problem or a
@@ -42,10 +42,10 @@ final class Conversation {
   private Runnable upstream = () -> {};
   private boolean ended;
   private boolean answering;
-  private long timer = -1;
-  private long deadlineNanos;
+  private final Alarm alarm;
   private ProblemCode onDeadline = ProblemCode.UPSTREAM_TIMEOUT;
   private final long started = System.nanoTime();
+  private final Runnable onDue = this::due;
   private long maxNanos = Long.MAX_VALUE;
 
   Conversation(
@@ -55,6 +55,7 @@ final class Conversation {
       Trail trail,
       LiveExchanges live,
       Bounds bounds,
+      Alarm alarm,
       Runnable onEnd) {
     this.vertx = vertx;
     this.context = context;
@@ -63,6 +64,7 @@ final class Conversation {
     this.draining = bounds.draining();
     this.current = bounds.current();
     this.deferred = bounds.deferred();
+    this.alarm = alarm;
     this.onEnd = onEnd;
     this.exchange = new Exchange(trail, live, this::endFromOutside);
     response.exceptionHandler(e -> abandoned());
@@ -133,10 +135,10 @@ final class Conversation {
 
   /** Something moved: the next thing must happen within this time, else the exchange fails. */
   void expect(Duration within, ProblemCode otherwise) {
-    deadlineNanos = System.nanoTime() + within.toNanos();
     onDeadline = otherwise;
-    if (timer < 0 && !ended) {
-      arm();
+    if (!ended) {
+      long now = System.nanoTime();
+      alarm.set(now + Math.min(within.toNanos(), maxNanos - (now - started)), onDue);
     }
   }
 
@@ -148,11 +150,15 @@ final class Conversation {
     }
   }
 
-  /** The answer is complete. */
-  void complete() {
+  /** The answer is complete with this last piece, which may be empty. */
+  void complete(Buffer last) {
     if (end()) {
       exchange.ended();
-      response.end();
+      if (last.length() == 0) {
+        response.end();
+      } else {
+        response.end(last);
+      }
     }
   }
 
@@ -255,27 +261,15 @@ final class Conversation {
     }
     ended = true;
     onEnd.run();
-    if (timer >= 0) {
-      vertx.cancelTimer(timer);
-    }
+    alarm.clear();
     return true;
   }
 
-  private void arm() {
-    long now = System.nanoTime();
-    long left = Math.min(deadlineNanos - now, maxNanos - (now - started));
-    timer = vertx.setTimer(Math.max(1, left / 1_000_000 + 1), this::due);
-  }
-
-  private void due(@Nullable Long id) {
-    timer = -1;
-    long now = System.nanoTime();
-    if (now - started >= maxNanos) {
+  private void due() {
+    if (System.nanoTime() - started >= maxNanos) {
       fail(ProblemCode.UPSTREAM_TIMEOUT, "the exchange lasted longer than the destination allows");
-    } else if (now >= deadlineNanos) {
-      fail(onDeadline, "nothing moved in time");
     } else {
-      arm();
+      fail(onDeadline, "nothing moved in time");
     }
   }
 }

@@ -1,6 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Predicate;
@@ -11,12 +12,17 @@ import org.jspecify.annotations.Nullable;
  */
 final class Fields {
 
-  /** One field line. */
-  record Field(String name, String value) {
+  /**
+   * One field line.
+   *
+   * @param name as it came
+   * @param value as it came
+   * @param key the name in lower case
+   */
+  record Field(String name, String value, String key) {
 
-    /** The name in lower case. */
-    String key() {
-      return name.toLowerCase(Locale.ROOT);
+    Field(String name, String value) {
+      this(name, value, name.toLowerCase(Locale.ROOT));
     }
   }
 
@@ -29,12 +35,21 @@ final class Fields {
 
   /** Every field line, in order. */
   List<Field> list() {
-    return List.copyOf(fields);
+    return Collections.unmodifiableList(fields);
   }
 
   /** The values of all lines with this name. */
   List<String> all(String name) {
-    return fields.stream().filter(f -> f.name().equalsIgnoreCase(name)).map(Field::value).toList();
+    List<String> values = List.of();
+    for (Field field : fields) {
+      if (field.name().equalsIgnoreCase(name)) {
+        if (values.isEmpty()) {
+          values = new ArrayList<>(1);
+        }
+        values.add(field.value());
+      }
+    }
+    return values;
   }
 
   /** The value of the first line with this name. */
@@ -51,15 +66,25 @@ final class Fields {
     return first(name) != null;
   }
 
-  /** Removes all lines whose lower-case name is meant. */
-  void removeIf(Predicate<String> key) {
-    fields.removeIf(field -> key.test(field.key()));
+  /** The same without the lines whose lower-case name is meant. */
+  Fields without(Predicate<String> key) {
+    Fields kept = new Fields();
+    for (Field field : fields) {
+      if (!key.test(field.key())) {
+        kept.fields.add(field);
+      }
+    }
+    return kept;
   }
 
   /** The comma-separated members of all lines with this name, in lower case. */
   List<String> members(String name) {
+    List<String> values = all(name);
+    if (values.isEmpty()) {
+      return values;
+    }
     List<String> members = new ArrayList<>();
-    for (String value : all(name)) {
+    for (String value : values) {
       for (String member : value.split(",", -1)) {
         String trimmed = member.strip().toLowerCase(Locale.ROOT);
         if (!trimmed.isEmpty()) {

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
+import java.util.regex.Pattern;
 import java.util.zip.DataFormatException;
 import org.jspecify.annotations.Nullable;
 
@@ -20,6 +21,10 @@ import org.jspecify.annotations.Nullable;
  */
 final class FilterAnswer {
 
+  private static final Set<String> CHANGED_BY_UNPACKING =
+      Set.of("content-length", "content-encoding", "content-md5", "digest");
+  private static final Pattern LENGTH = Pattern.compile("[0-9]{1,18}");
+
   private final Conversation conversation;
   private final Admission.Admitted admitted;
   private final GatewaySettings settings;
@@ -27,6 +32,11 @@ final class FilterAnswer {
   private final Scrubber scrubber;
   private final Scrubber.Stream body;
   private @Nullable GzipBody gzip;
+
+  /** How much of a body of known length is still to come; negative if none was stated. */
+  private long missing = -1;
+
+  private Buffer last = Buffer.buffer();
 
   FilterAnswer(
       Conversation conversation,
@@ -83,19 +93,20 @@ final class FilterAnswer {
     Fields filtered =
         new OwnAddress(ours, target.host(), target.port())
             .rewrite(HeaderRules.forCaller(received, target.slot().header()));
-    Set<String> changed =
-        gzip == null
-            ? Set.of()
-            : Set.of("content-length", "content-encoding", "content-md5", "digest");
-    filtered.removeIf(changed::contains);
+    if (gzip != null) {
+      filtered = filtered.without(CHANGED_BY_UNPACKING::contains);
+    }
     conversation.answering();
     out.setStatusCode(response.statusCode());
     out.setStatusMessage(scrubber.scrub(response.statusMessage()));
     for (Fields.Field field : filtered.list()) {
       out.headers().add(scrubber.scrub(field.name()), scrubber.scrub(field.value()));
     }
-    if (hasBody(response) && !filtered.has("content-length")) {
+    String length = filtered.first("content-length");
+    if (hasBody(response) && length == null) {
       out.setChunked(true);
+    } else if (hasBody(response) && LENGTH.matcher(length).matches()) {
+      missing = Long.parseLong(length);
     }
   }
 
@@ -106,6 +117,8 @@ final class FilterAnswer {
         && status != 304;
   }
 
+  @SuppressWarnings(
+      "ReferenceEquality") // the scrubber gives back the very array it leaves as it is
   private void chunk(HttpClientResponse response, Buffer chunk) {
     if (!conversation.mayPassOn()) {
       return;
@@ -113,7 +126,8 @@ final class FilterAnswer {
     conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
     try {
       byte[] bytes = chunk.getBytes();
-      write(body.feed(gzip == null ? bytes : gzip.unpack(bytes)));
+      byte[] clean = body.feed(gzip == null ? bytes : gzip.unpack(bytes));
+      write(clean == bytes ? chunk : Buffer.buffer(clean));
     } catch (DataFormatException e) {
       conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer is not the gzip it says it is");
       return;
@@ -132,18 +146,24 @@ final class FilterAnswer {
       conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the gzip answer broke off");
       return;
     }
-    write(body.end());
+    byte[] rest = body.end();
     boolean early = !uploaded.getAsBoolean();
-    conversation.complete();
+    Buffer end = rest.length == 0 ? last : last.appendBytes(rest);
+    conversation.exchange().passedToCaller(end.length());
+    conversation.complete(end);
     if (early) {
       conversation.abort();
     }
   }
 
-  private void write(byte[] bytes) {
-    if (bytes.length > 0) {
-      out.write(Buffer.buffer(bytes));
-      conversation.exchange().passedToCaller(bytes.length);
+  /** The last piece of a body of known length waits for the end, which comes with it. */
+  private void write(Buffer piece) {
+    missing -= piece.length();
+    if (missing == 0) {
+      last = piece;
+    } else if (piece.length() > 0) {
+      out.write(piece);
+      conversation.exchange().passedToCaller(piece.length());
     }
   }
 }

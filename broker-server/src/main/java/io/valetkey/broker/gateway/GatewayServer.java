@@ -200,11 +200,16 @@ public final class GatewayServer {
     request.headers().forEach((name, value) -> fields.add(name, value));
     var head = new Guard.Head(request.method().name(), request.uri(), fields);
     Context context = conversation.context();
+    CompletableFuture<Admission.Admitted> answer = admission.admit(head, conversation.exchange());
+    boolean here = answer.isDone(); // then this is the event loop still
     var _ =
-        admission
-            .admit(head, conversation.exchange())
-            .whenComplete((admitted, failure) ->
-                context.runOnContext(v -> proceed(conversation, admitted, failure)));
+        answer.whenComplete((admitted, failure) -> {
+          if (here) {
+            proceed(conversation, admitted, failure);
+          } else {
+            context.runOnContext(v -> proceed(conversation, admitted, failure));
+          }
+        });
   }
 
   private void proceed(
@@ -226,7 +231,14 @@ public final class GatewayServer {
     WireGuardHandler guard = pipeline.get(WireGuardHandler.class);
     guard.begun();
     return new Conversation(
-        vertx, vertx.getOrCreateContext(), request, trail, live, bounds, guard::ended);
+        vertx,
+        vertx.getOrCreateContext(),
+        request,
+        trail,
+        live,
+        bounds,
+        guard.exchangeAlarm(),
+        guard::ended);
   }
 
   private <T> T await(java.util.concurrent.CompletionStage<T> stage) {

@@ -5,6 +5,7 @@ import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.util.List;
+import java.util.Set;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
@@ -35,6 +36,7 @@ final class Guard {
 
   private static final String PREFIX = "/d/";
   private static final int LONGEST_NAME = 63;
+  private static final Set<String> BODYLESS = Set.of("GET", "HEAD", "DELETE");
   private static final String TOKEN_PUNCTUATION = "!#$%&'*+-.^`|~"; // RFC 9110 tchar without _
   private static final Pattern HOST =
       Pattern.compile("(?:[A-Za-z0-9.-]{1,253}|\\[[0-9A-Fa-f:.]{2,45}])(?::[0-9]{1,5})?");
@@ -81,13 +83,32 @@ final class Guard {
 
   private static void checkFields(Fields fields) {
     for (Fields.Field field : fields.list()) {
-      if (field.name().isEmpty() || !field.name().chars().allMatch(Guard::isTokenCharacter)) {
+      if (!isToken(field.name())) {
         throw malformed("a header name is not a token, or has an underscore");
       }
-      if (!field.value().chars().allMatch(c -> c == '\t' || (c >= ' ' && c != 0x7f))) {
+      if (hasControlCharacter(field.value())) {
         throw malformed("a header value has a control character");
       }
     }
+  }
+
+  private static boolean isToken(String name) {
+    for (int i = 0; i < name.length(); i++) {
+      if (!isTokenCharacter(name.charAt(i))) {
+        return false;
+      }
+    }
+    return !name.isEmpty();
+  }
+
+  private static boolean hasControlCharacter(String value) {
+    for (int i = 0; i < value.length(); i++) {
+      char c = value.charAt(i);
+      if (c == 0x7f || (c < ' ' && c != '\t')) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private static void checkHost(List<String> hosts) {
@@ -117,7 +138,7 @@ final class Guard {
     if (!lengths.isEmpty() && !lengths.getFirst().matches("[0-9]{1,18}")) {
       throw malformed("Content-Length is not a number");
     }
-    boolean bodyless = List.of("GET", "HEAD", "DELETE").contains(head.method());
+    boolean bodyless = BODYLESS.contains(head.method());
     boolean body =
         !codings.isEmpty() || (!lengths.isEmpty() && Long.parseLong(lengths.getFirst()) > 0);
     if (bodyless && body) {

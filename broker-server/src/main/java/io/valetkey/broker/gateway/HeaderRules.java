@@ -3,8 +3,6 @@ package io.valetkey.broker.gateway;
 import io.valetkey.broker.policy.DestinationSpec;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
-import java.util.HashSet;
-import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -57,10 +55,9 @@ final class HeaderRules {
 
   /** The caller's fields that may go upstream. The credential is not among them yet. */
   static Fields forUpstream(Fields received, String slotHeader) {
-    Set<String> named = new HashSet<>(received.members("connection"));
+    Set<String> named = Set.copyOf(received.members("connection"));
     String slot = slotHeader.toLowerCase(Locale.ROOT);
-    Fields kept = copy(received);
-    kept.removeIf(key ->
+    return received.without(key ->
         isHopByHop(key, named)
             || REBUILT.contains(key)
             || REQUEST_ONLY.contains(key)
@@ -68,7 +65,6 @@ final class HeaderRules {
             || key.equals(slot)
             || key.startsWith("x-forwarded-")
             || key.startsWith("valetkey-"));
-    return kept;
   }
 
   /** The query without parameters that look like keys, byte for byte otherwise. */
@@ -101,16 +97,14 @@ final class HeaderRules {
 
   /** The upstream's fields that may reach the caller; length and framing are among them no more. */
   static Fields forCaller(Fields received, String slotHeader) {
-    Set<String> named = new HashSet<>(received.members("connection"));
+    Set<String> named = Set.copyOf(received.members("connection"));
     String slot = slotHeader.toLowerCase(Locale.ROOT);
-    Fields kept = copy(received);
-    kept.removeIf(key ->
+    return received.without(key ->
         isHopByHop(key, named)
             || ANSWER_ONLY.contains(key)
             || DestinationSpec.KNOWN_SLOTS.contains(key)
             || key.equals(slot)
             || key.startsWith("valetkey-"));
-    return kept;
   }
 
   private static boolean isHopByHop(String key, Set<String> named) {
@@ -128,12 +122,5 @@ final class HeaderRules {
       decoded = name;
     }
     return KEY_PARAMETERS.contains(decoded.strip().toLowerCase(Locale.ROOT));
-  }
-
-  private static Fields copy(Fields fields) {
-    Fields copy = new Fields();
-    List<Fields.Field> list = fields.list();
-    list.forEach(field -> copy.add(field.name(), field.value()));
-    return copy;
   }
 }

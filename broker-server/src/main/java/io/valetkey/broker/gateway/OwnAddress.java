@@ -1,6 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import java.util.Locale;
+import java.util.Set;
 
 /**
  * Rewrites references of an upstream to itself into references to us, in {@code Location}, {@code
@@ -8,6 +9,8 @@ import java.util.Locale;
  * again. What points elsewhere passes unchanged.
  */
 final class OwnAddress {
+
+  private static final Set<String> HOLDING = Set.of("location", "content-location", "link");
 
   private final String ours;
   private final String host;
@@ -28,6 +31,9 @@ final class OwnAddress {
 
   /** Rewrites the fields that hold addresses. */
   Fields rewrite(Fields fields) {
+    if (!holdsAny(fields)) {
+      return fields;
+    }
     Fields rewritten = new Fields();
     for (Fields.Field field : fields.list()) {
       String value =
@@ -39,6 +45,15 @@ final class OwnAddress {
       rewritten.add(field.name(), value);
     }
     return rewritten;
+  }
+
+  private static boolean holdsAny(Fields fields) {
+    for (Fields.Field field : fields.list()) {
+      if (HOLDING.contains(field.key())) {
+        return true;
+      }
+    }
+    return false;
   }
 
   private String link(String value) {

@@ -33,6 +33,9 @@ final class Scrubber {
   /** How many of the bytes read are a proper prefix of a pattern. */
   private final int[] pending;
 
+  /** Whether a pattern begins with this byte: most bytes are passed over by this alone. */
+  private final boolean[] begins = new boolean[256];
+
   /** Compiles the automaton for one credential. */
   Scrubber(SecretValue secret) {
     Set<String> patterns = SecretPatterns.of(secret);
@@ -54,6 +57,9 @@ final class Scrubber {
     matched = new int[states];
     pending = new int[states];
     link(grow(words));
+    for (int b = 0; b < begins.length; b++) {
+      begins[b] = next[classes[b] & 0xff] != 0;
+    }
   }
 
   /** A stream of one answer. Not safe for several threads. */
@@ -63,6 +69,9 @@ final class Scrubber {
 
   /** The text without the credential. */
   String scrub(String text) {
+    if (isClean(text)) {
+      return text;
+    }
     Stream stream = stream();
     // Header values travel as ISO 8859-1, one byte for each character.
     byte[] head = stream.feed(text.getBytes(StandardCharsets.ISO_8859_1));
@@ -71,33 +80,70 @@ final class Scrubber {
         + new String(tail, StandardCharsets.ISO_8859_1);
   }
 
+  /** Whether the text has no pattern in it, and no character that has no place in a header. */
+  private boolean isClean(String text) {
+    int at = 0;
+    for (int i = 0; i < text.length(); i++) {
+      char c = text.charAt(i);
+      if (c > 0xff) {
+        return false;
+      }
+      at = next[at * width + (classes[c] & 0xff)];
+      if (matched[at] > 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   /** One pass over one answer. */
   final class Stream {
-    private byte[] held = new byte[0];
+    private static final byte[] NOTHING = new byte[0];
+
+    private byte[] held = NOTHING;
     private int state;
 
-    /** Takes a chunk and gives what is certain: everything but a possible beginning of a match. */
+    /**
+     * Takes a chunk and gives what is certain: everything but a possible beginning of a match. If
+     * nothing was held, found or begun, that is the very array, which is never changed.
+     */
     byte[] feed(byte[] chunk) {
-      byte[] bytes = Arrays.copyOf(held, held.length + chunk.length);
-      System.arraycopy(chunk, 0, bytes, held.length, chunk.length);
+      int before = held.length;
+      boolean own = before > 0;
+      byte[] bytes = own ? joined(chunk) : chunk;
       int at = state;
       for (int i = 0; i < chunk.length; i++) {
-        at = next[at * width + (classes[chunk[i] & 0xff] & 0xff)];
+        int b = chunk[i] & 0xff;
+        if (at == 0 && !begins[b]) {
+          continue;
+        }
+        at = next[at * width + (classes[b] & 0xff)];
         if (matched[at] > 0) {
-          int end = held.length + i + 1;
-          Arrays.fill(bytes, end - matched[at], end, MASK);
+          bytes = own ? bytes : chunk.clone();
+          own = true;
+          Arrays.fill(bytes, before + i + 1 - matched[at], before + i + 1, MASK);
         }
       }
       state = at;
       int certain = bytes.length - pending[at];
+      if (certain == bytes.length) {
+        held = NOTHING;
+        return bytes;
+      }
       held = Arrays.copyOfRange(bytes, certain, bytes.length);
-      return held.length == 0 ? bytes : Arrays.copyOf(bytes, certain);
+      return Arrays.copyOf(bytes, certain);
+    }
+
+    private byte[] joined(byte[] chunk) {
+      byte[] bytes = Arrays.copyOf(held, held.length + chunk.length);
+      System.arraycopy(chunk, 0, bytes, held.length, chunk.length);
+      return bytes;
     }
 
     /** Gives what was held back; nothing follows. */
     byte[] end() {
       byte[] rest = held;
-      held = new byte[0];
+      held = NOTHING;
       state = 0;
       return rest;
     }

@@ -12,7 +12,9 @@ import java.util.function.Supplier;
 /** What each step of an exchange answered and how long it took: the trace in the audit record. */
 final class Trace {
 
-  private final List<Map<String, Object>> steps = new ArrayList<>();
+  private record Step(String name, String result, long micros) {}
+
+  private final List<Step> steps = new ArrayList<>();
 
   /** Runs a step. What it throws ends the exchange. */
   <T> T step(String name, Supplier<T> step) {
@@ -30,16 +32,29 @@ final class Trace {
   /** Runs a step that answers later. */
   <T> CompletableFuture<T> later(String name, Supplier<CompletableFuture<T>> step) {
     long begun = System.nanoTime();
-    return step.get()
-        .whenComplete((result, failure) -> {
-          Throwable cause = cause(failure);
-          String word = cause instanceof RefusedException e ? e.code().code() : "failed";
-          note(name, failure == null ? "ok" : word, begun);
-        });
+    CompletableFuture<T> answer = step.get();
+    if (answer.isDone() && !answer.isCompletedExceptionally()) {
+      note(name, "ok", begun);
+      return answer;
+    }
+    return answer.whenComplete((result, failure) -> {
+      Throwable cause = cause(failure);
+      String word = cause instanceof RefusedException e ? e.code().code() : "failed";
+      note(name, failure == null ? "ok" : word, begun);
+    });
   }
 
+  /** The steps so far, in the form in which they are recorded. */
   List<Map<String, Object>> steps() {
-    return List.copyOf(steps);
+    List<Map<String, Object>> recorded = new ArrayList<>();
+    for (Step step : steps) {
+      Map<String, Object> fact = new LinkedHashMap<>();
+      fact.put("step", step.name());
+      fact.put("result", step.result());
+      fact.put("micros", step.micros());
+      recorded.add(fact);
+    }
+    return List.copyOf(recorded);
   }
 
   /** What a future failed with, without the wrapping of {@link CompletionException}. */
@@ -50,10 +65,6 @@ final class Trace {
   }
 
   private void note(String name, String result, long begun) {
-    Map<String, Object> step = new LinkedHashMap<>();
-    step.put("step", name);
-    step.put("result", result);
-    step.put("micros", (System.nanoTime() - begun) / 1000);
-    steps.add(step);
+    steps.add(new Step(name, result, (System.nanoTime() - begun) / 1000));
   }
 }

@@ -2,6 +2,7 @@ package io.valetkey.broker.gateway;
 
 import com.github.benmanes.caffeine.cache.Cache;
 import com.github.benmanes.caffeine.cache.Caffeine;
+import io.netty.channel.EventLoop;
 import io.valetkey.broker.policy.Destination;
 import io.vertx.core.Future;
 import io.vertx.core.Vertx;
@@ -13,6 +14,7 @@ import io.vertx.core.http.HttpConnection;
 import io.vertx.core.http.HttpMethod;
 import io.vertx.core.http.PoolOptions;
 import io.vertx.core.http.RequestOptions;
+import io.vertx.core.internal.ContextInternal;
 import io.vertx.core.net.SocketAddress;
 import io.vertx.core.net.TrustOptions;
 import java.net.InetAddress;
@@ -37,8 +39,12 @@ final class UpstreamPools {
   private static final int CLEANER_MILLIS = 5_000;
   private static final Duration LONGEST_EXCHANGE = Duration.ofHours(1);
 
-  /** The address is the fourth part of the key: the client keeps endpoints apart by it. */
-  private record Key(String agent, String destination, String host, int port, long version) {}
+  /**
+   * The address is a further part of the key: the client keeps endpoints apart by it. The event
+   * loop is one, because a connection of another loop costs two hops between threads per request.
+   */
+  private record Key(
+      String agent, String destination, String host, int port, long version, EventLoop loop) {}
 
   private final Vertx vertx;
   private final GatewaySettings settings;
@@ -72,7 +78,8 @@ final class UpstreamPools {
             target.name(),
             target.host(),
             target.port(),
-            admitted.credential().version());
+            admitted.credential().version(),
+            ((ContextInternal) vertx.getOrCreateContext()).nettyEventLoop());
     HttpClient client = clients.get(key, this::client);
     return client.request(
         new RequestOptions()

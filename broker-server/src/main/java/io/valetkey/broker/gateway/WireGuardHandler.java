@@ -10,6 +10,7 @@ import io.netty.util.concurrent.Future;
 import io.valetkey.broker.problem.ProblemCode;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -27,7 +28,8 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
   private final Duration headTimeout;
   private final Duration keepAlive;
   private @Nullable Future<?> headDeadline;
-  private @Nullable Future<?> idleDeadline;
+  private @Nullable Alarm idle;
+  private @Nullable Alarm exchange;
   private @Nullable ChannelHandlerContext context;
   private int exchanges;
   private boolean refused;
@@ -47,7 +49,12 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
   /** An exchange began on this connection; call on its event loop. */
   void begun() {
     exchanges++;
-    cancel(idleDeadline);
+    notIdle();
+  }
+
+  /** For the deadlines of the exchanges of this connection, which come one after another. */
+  Alarm exchangeAlarm() {
+    return Objects.requireNonNull(exchange, "asked before the connection is there");
   }
 
   /** An exchange ended; call on the connection's event loop. */
@@ -62,6 +69,8 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
   @Override
   public void handlerAdded(ChannelHandlerContext ctx) {
     context = ctx;
+    idle = new Alarm(ctx.executor());
+    exchange = new Alarm(ctx.executor());
     watchIdle(ctx);
   }
 
@@ -78,7 +87,7 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
       }
       return;
     }
-    cancel(idleDeadline);
+    notIdle();
     watchHead(ctx);
     ctx.fireChannelRead(message);
   }
@@ -86,7 +95,11 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
   @Override
   public void handlerRemoved(ChannelHandlerContext ctx) {
     cancel(headDeadline);
-    cancel(idleDeadline);
+    for (Alarm alarm : new @Nullable Alarm[] {idle, exchange}) {
+      if (alarm != null) {
+        alarm.close();
+      }
+    }
   }
 
   private boolean isAccepted(ByteBuf bytes) {
@@ -114,20 +127,23 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
   }
 
   private void watchIdle(ChannelHandlerContext ctx) {
-    cancel(idleDeadline);
-    if (exchanges == 0) {
-      idleDeadline = closeIn(ctx, keepAlive);
+    if (exchanges == 0 && idle != null) {
+      idle.set(System.nanoTime() + keepAlive.toNanos(), () -> close(ctx));
     }
   }
 
+  private void notIdle() {
+    if (idle != null) {
+      idle.clear();
+    }
+  }
+
+  private static void close(ChannelHandlerContext ctx) {
+    var _ = ctx.close();
+  }
+
   private static Future<?> closeIn(ChannelHandlerContext ctx, Duration delay) {
-    return ctx.executor()
-        .schedule(
-            () -> {
-              var _ = ctx.close();
-            },
-            delay.toMillis(),
-            TimeUnit.MILLISECONDS);
+    return ctx.executor().schedule(() -> close(ctx), delay.toMillis(), TimeUnit.MILLISECONDS);
   }
 
   private static void cancel(@Nullable Future<?> deadline) {

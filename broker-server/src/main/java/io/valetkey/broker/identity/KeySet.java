@@ -134,18 +134,21 @@ final class KeySet {
   }
 
   /**
-   * The verifiers that may fit: those of the named key; without a name the only one there is
-   * (OpenID Connect Core section 10.1).
+   * The verifier that may fit: that of the named key; without a name that of the only one there is
+   * (OpenID Connect Core section 10.1). Two different keys under one name are none: a set that does
+   * not say which key is meant (RFC 7517 section 4.5) is not guessed at.
    */
-  List<JWSVerifier> candidates(@Nullable String kid, String algorithm) {
-    List<JWSVerifier> found = new ArrayList<>();
+  @Nullable JWSVerifier candidate(@Nullable String kid, String algorithm) {
+    Entry found = null;
     for (Entry entry : entries) {
-      JWSVerifier verifier = entry.verifiers().get(algorithm);
-      if (verifier != null && (kid == null || kid.equals(entry.kid()))) {
-        found.add(verifier);
+      if (entry.verifiers().containsKey(algorithm) && (kid == null || kid.equals(entry.kid()))) {
+        if (found != null && !found.thumbprint().equals(entry.thumbprint())) {
+          return null;
+        }
+        found = entry;
       }
     }
-    return kid == null && found.size() > 1 ? List.of() : found;
+    return found == null ? null : found.verifiers().get(algorithm);
   }
 
   boolean isEmpty() {

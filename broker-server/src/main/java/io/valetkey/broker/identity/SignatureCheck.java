@@ -5,7 +5,6 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.time.Clock;
 import java.time.Duration;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -64,15 +63,15 @@ final class SignatureCheck {
     IssuerKeys issuerKeys = keysOf(issuer);
     long giveUp = System.nanoTime() + KEYS_WITHIN.toNanos();
     IssuerKeys.Current current = issuerKeys.get(giveUp);
-    List<JWSVerifier> candidates = current.keys().candidates(jws.kid(), jws.alg());
-    if (candidates.isEmpty()) {
+    JWSVerifier key = current.keys().candidate(jws.kid(), jws.alg());
+    if (key == null) {
       current = issuerKeys.lookAgain(giveUp);
-      candidates = current.keys().candidates(jws.kid(), jws.alg());
+      key = current.keys().candidate(jws.kid(), jws.alg());
     }
-    if (candidates.isEmpty()) {
+    if (key == null) {
       throw new RefusedException(ProblemCode.KEY_UNKNOWN, "the issuer has no such key");
     }
-    if (candidates.stream().noneMatch(jws::signedBy)) {
+    if (!jws.signedBy(key)) {
       throw new RefusedException(ProblemCode.SIGNATURE_INVALID, "the signature does not fit");
     }
     return current.generation();

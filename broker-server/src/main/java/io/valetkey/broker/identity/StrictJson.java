@@ -20,6 +20,9 @@ import tools.jackson.databind.json.JsonMapper;
 /**
  * JSON from people we do not know: well-formed UTF-8, one object, no member twice (RFC 7515 section
  * 4, RFC 8259), nothing after it, at most 32 levels deep.
+ *
+ * <p>What is wrong is not said: the answer goes to a stranger. The reader of the policy's documents
+ * is another one, because it names every mistake and where it is, to an admin.
  */
 public final class StrictJson {
 

@@ -3,6 +3,8 @@ package io.valetkey.broker.policy;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,8 +20,37 @@ public record Agent(
     String name,
     boolean enabled,
     @Nullable Duration maxTokenTtl,
-    List<AgentSpec.Identity> identities,
+    List<Identity> identities,
     List<Grant> grants) {
+
+  /**
+   * One of the identities that an agent has.
+   *
+   * @param agent the agent's name
+   * @param issuer the name of a registered issuer
+   * @param subject the exact subject; a SPIFFE ID with a final {@code /} is a path prefix
+   * @param claims further claims that must all be equal
+   */
+  public record Identity(String agent, String issuer, String subject, Map<String, String> claims) {
+
+    private static Identity compile(String agent, AgentSpec.Identity spec) {
+      Map<String, String> claims = spec.claims();
+      return new Identity(
+          agent,
+          spec.issuer().intern(),
+          spec.subject(),
+          claims == null ? Map.of() : Map.copyOf(claims));
+    }
+
+    boolean hasClaims(Map<String, @Nullable Object> presented) {
+      for (Map.Entry<String, String> claim : claims.entrySet()) {
+        if (!Objects.equals(presented.get(claim.getKey()), claim.getValue())) {
+          return false;
+        }
+      }
+      return true;
+    }
+  }
 
   static Agent compile(String name, AgentSpec spec, List<Grant> grants) {
     Boolean enabled = spec.enabled();
@@ -27,15 +58,15 @@ public record Agent(
         name,
         enabled == null || enabled,
         spec.maxTokenTtl(),
-        List.copyOf(spec.identities()),
+        List.copyOf(spec.identities().stream().map(i -> Identity.compile(name, i)).toList()),
         grants);
   }
 
   /** Its grant on a destination, or null. */
   public @Nullable Grant grantOn(String destination) {
-    for (Grant grant : grants) {
-      if (grant.destination().equals(destination)) {
-        return grant;
+    for (int i = 0; i < grants.size(); i++) {
+      if (grants.get(i).destination().equals(destination)) {
+        return grants.get(i);
       }
     }
     return null;
@@ -43,7 +74,7 @@ public record Agent(
 
   /** Whether one of its identities is this subject, or a path prefix of it. */
   public boolean hasIdentity(String issuer, String subject) {
-    for (AgentSpec.Identity identity : identities) {
+    for (Identity identity : identities) {
       String own = identity.subject();
       boolean prefix = own.startsWith("spiffe://") && own.endsWith("/") && subject.startsWith(own);
       if (identity.issuer().equals(issuer) && (own.equals(subject) || prefix)) {
@@ -54,9 +85,10 @@ public record Agent(
   }
 
   Agent with(Grant grant) {
+    String grantName = grant.name();
     List<Grant> others = new ArrayList<>(grants.size() + 1);
     for (Grant other : grants) {
-      if (!other.name().equals(grant.name())) {
+      if (!other.name().equals(grantName)) {
         others.add(other);
       }
     }
@@ -66,6 +98,6 @@ public record Agent(
 
   Agent without(String grantName) {
     List<Grant> others = grants.stream().filter(g -> !g.name().equals(grantName)).toList();
-    return new Agent(name, enabled, maxTokenTtl, identities, others);
+    return new Agent(name, enabled, maxTokenTtl, identities, List.copyOf(others));
   }
 }

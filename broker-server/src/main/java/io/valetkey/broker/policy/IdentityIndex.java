@@ -1,9 +1,9 @@
 package io.valetkey.broker.policy;
 
+import io.valetkey.broker.policy.Agent.Identity;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -12,28 +12,14 @@ import org.jspecify.annotations.Nullable;
  */
 final class IdentityIndex {
 
-  private final ShardedMap<Key, List<Binding>> bindings;
+  private final ShardedTable<Identity> bound;
 
-  private record Key(String issuer, String subject) {}
-
-  private record Binding(String agent, Map<String, String> claims) {
-
-    boolean fits(Map<String, @Nullable Object> presented) {
-      for (Map.Entry<String, String> claim : claims.entrySet()) {
-        if (!Objects.equals(presented.get(claim.getKey()), claim.getValue())) {
-          return false;
-        }
-      }
-      return true;
-    }
-  }
-
-  private IdentityIndex(ShardedMap<Key, List<Binding>> bindings) {
-    this.bindings = bindings;
+  private IdentityIndex(ShardedTable<Identity> bound) {
+    this.bound = bound;
   }
 
   static IdentityIndex empty() {
-    return new IdentityIndex(ShardedMap.empty());
+    return new IdentityIndex(ShardedTable.empty());
   }
 
   /** The names of all agents that this identity fits: one, unless something is wrong. */
@@ -52,60 +38,46 @@ final class IdentityIndex {
 
   private void collect(
       String issuer, String subject, Map<String, @Nullable Object> claims, List<String> agents) {
-    List<Binding> found = bindings.get(new Key(issuer, subject));
-    if (found == null) {
-      return;
-    }
-    for (Binding binding : found) {
-      if (binding.fits(claims) && !agents.contains(binding.agent())) {
-        agents.add(binding.agent());
-      }
-    }
+    bound.find(
+        hash(issuer, subject),
+        identity -> {
+          if (identity.subject().equals(subject)
+              && identity.issuer().equals(issuer)
+              && identity.hasClaims(claims)
+              && !agents.contains(identity.agent())) {
+            agents.add(identity.agent());
+          }
+          return false; // there may be more: two agents told apart by their claims
+        });
+  }
+
+  private static int hash(String issuer, String subject) {
+    return issuer.hashCode() * 31 + subject.hashCode();
   }
 
   Change change() {
-    return new Change(bindings.change());
+    return new Change(bound.change(identity -> hash(identity.issuer(), identity.subject())));
   }
 
   /** A changed copy in the making. */
   static final class Change {
 
-    private final ShardedMap.Change<Key, List<Binding>> bindings;
+    private final ShardedTable.Change<Identity> bound;
 
-    private Change(ShardedMap.Change<Key, List<Binding>> bindings) {
-      this.bindings = bindings;
+    private Change(ShardedTable.Change<Identity> bound) {
+      this.bound = bound;
     }
 
     void add(Agent agent) {
-      for (AgentSpec.Identity identity : agent.identities()) {
-        Key key = new Key(identity.issuer(), identity.subject());
-        Map<String, String> claims = identity.claims();
-        List<Binding> list = new ArrayList<>(bindingsOf(key));
-        list.add(new Binding(agent.name(), claims == null ? Map.of() : Map.copyOf(claims)));
-        bindings.put(key, List.copyOf(list));
-      }
+      agent.identities().forEach(bound::add);
     }
 
     void remove(Agent agent) {
-      for (AgentSpec.Identity identity : agent.identities()) {
-        Key key = new Key(identity.issuer(), identity.subject());
-        List<Binding> left =
-            bindingsOf(key).stream().filter(b -> !b.agent().equals(agent.name())).toList();
-        if (left.isEmpty()) {
-          bindings.remove(key);
-        } else {
-          bindings.put(key, left);
-        }
-      }
-    }
-
-    private List<Binding> bindingsOf(Key key) {
-      List<Binding> found = bindings.get(key);
-      return found == null ? List.of() : found;
+      agent.identities().forEach(bound::remove);
     }
 
     IdentityIndex done() {
-      return new IdentityIndex(bindings.done());
+      return new IdentityIndex(bound.done());
     }
   }
 }

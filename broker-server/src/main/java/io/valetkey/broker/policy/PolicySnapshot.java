@@ -20,12 +20,12 @@ public final class PolicySnapshot implements TrustedIssuers {
   /** The policy of an installation in which nobody has written anything: nothing is allowed. */
   public static final PolicySnapshot EMPTY =
       new PolicySnapshot(
-          0, Map.of(), Map.of(), ShardedMap.empty(), IdentityIndex.empty(), Map.of(), Map.of());
+          0, Map.of(), Map.of(), ShardedTable.empty(), IdentityIndex.empty(), Map.of(), Map.of());
 
   private final long version;
   private final Map<String, TrustedIssuer> issuersByName;
   private final Map<String, TrustedIssuer> issuersByKey;
-  private final ShardedMap<String, Agent> agents;
+  private final ShardedTable<Agent> agents;
   private final IdentityIndex identities;
   private final Map<String, Destination> destinations;
   private final Map<String, SignalRule> signalRules;
@@ -34,7 +34,7 @@ public final class PolicySnapshot implements TrustedIssuers {
       long version,
       Map<String, TrustedIssuer> issuersByName,
       Map<String, TrustedIssuer> issuersByKey,
-      ShardedMap<String, Agent> agents,
+      ShardedTable<Agent> agents,
       IdentityIndex identities,
       Map<String, Destination> destinations,
       Map<String, SignalRule> signalRules) {
@@ -64,7 +64,7 @@ public final class PolicySnapshot implements TrustedIssuers {
 
   /** The agent with this name, or null. */
   public @Nullable Agent agent(String name) {
-    return agents.get(name);
+    return agents.find(name.hashCode(), agent -> agent.name().equals(name));
   }
 
   /** How many agents there are. */
@@ -126,7 +126,8 @@ public final class PolicySnapshot implements TrustedIssuers {
   private final class Change {
 
     private final Map<String, TrustedIssuer> newIssuers = new HashMap<>(issuersByName);
-    private final ShardedMap.Change<String, Agent> newAgents = agents.change();
+    private final ShardedTable.Change<Agent> newAgents =
+        agents.change(agent -> agent.name().hashCode());
     private final IdentityIndex.Change newIdentities = identities.change();
     private final Map<String, Destination> newDestinations = new HashMap<>(destinations);
     private final Map<String, SignalRule> newSignalRules = new HashMap<>(signalRules);
@@ -157,17 +158,20 @@ public final class PolicySnapshot implements TrustedIssuers {
     }
 
     private void agent(String name, @Nullable AgentSpec spec) {
-      Agent old = newAgents.get(name);
+      Agent old = agent(name);
       if (old != null) {
         newIdentities.remove(old);
+        newAgents.remove(old);
       }
-      if (spec == null) {
-        newAgents.remove(name);
-      } else {
+      if (spec != null) {
         Agent agent = Agent.compile(name, spec, old == null ? List.of() : old.grants());
-        newAgents.put(name, agent);
+        newAgents.add(agent);
         newIdentities.add(agent);
       }
+    }
+
+    private @Nullable Agent agent(String name) {
+      return newAgents.find(name.hashCode(), agent -> agent.name().equals(name));
     }
 
     private void destination(String name, @Nullable DestinationSpec spec) {
@@ -244,22 +248,21 @@ public final class PolicySnapshot implements TrustedIssuers {
       if (goneGrants.isEmpty()) {
         return;
       }
-      agents.forEachValue(agent -> {
+      agents.forEach(agent -> {
         for (Grant grant : agent.grants()) {
-          if (goneGrants.contains(grant.name())) {
-            Agent now = newAgents.get(agent.name());
-            if (now != null) {
-              newAgents.put(agent.name(), now.without(grant.name()));
-            }
+          String name = grant.name();
+          Agent now = goneGrants.contains(name) ? agent(agent.name()) : null;
+          if (now != null) {
+            newAgents.replace(now, now.without(name));
           }
         }
       });
     }
 
     private void addGrant(NewGrant added) {
-      Agent agent = newAgents.get(added.agent());
+      Agent agent = agent(added.agent());
       if (agent != null) {
-        newAgents.put(agent.name(), agent.with(added.grant()));
+        newAgents.replace(agent, agent.with(added.grant()));
       }
     }
   }

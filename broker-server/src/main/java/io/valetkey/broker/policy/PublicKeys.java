@@ -34,9 +34,10 @@ final class PublicKeys {
       errors.invalid(pointer + "/keys", "must be at most " + MOST_KEYS + " keys");
       return;
     }
+    Map<Object, Object> named = new HashMap<>();
     for (int i = 0; i < keys.size(); i++) {
       String problem =
-          keys.get(i) instanceof Map<?, ?> key ? problem(key) : "must be a JSON Web Key";
+          keys.get(i) instanceof Map<?, ?> key ? problem(key, named) : "must be a JSON Web Key";
       if (!problem.isEmpty()) {
         errors.invalid(pointer + "/keys/" + i, problem);
       }
@@ -44,10 +45,15 @@ final class PublicKeys {
   }
 
   /** Answers in fixed sentences: what stands in a key that should not be here is never repeated. */
-  private static String problem(Map<?, ?> key) {
+  private static String problem(Map<?, ?> key, Map<Object, Object> named) {
     if (!Collections.disjoint(key.keySet(), PRIVATE_MEMBERS) || "oct".equals(key.get("kty"))) {
       return "is a private or symmetric key: give the public half only, and replace the key, because"
           + " it has been sent over the network";
+    }
+    Object kid = key.get("kid");
+    Object other = kid == null ? null : named.putIfAbsent(kid, key);
+    if (other != null && !other.equals(key)) {
+      return "has the kid of another key, so no token could say which one it means";
     }
     Map<String, Object> members = new HashMap<>();
     key.forEach((name, value) -> members.put(String.valueOf(name), value));

@@ -124,6 +124,27 @@ class GatewayServerTest {
     }
   }
 
+  /** The last piece waits for the end of the answer, and what the scrubber held comes with it. */
+  @ParameterizedTest
+  @ValueSource(strings = {"", "x", "all of it", "begins like sk-real-0123", "ends: sk-", "s"})
+  void answer_ofStatedLength_arrivesWholeHoweverItIsCut(String body) throws Exception {
+    upstream.script =
+        (request, out) -> {
+          TestUpstream.raw(out, "HTTP/1.1 200 OK\r\nContent-Length: " + body.length() + "\r\n\r\n");
+          for (int i = 0; i < body.length(); i += 3) {
+            TestUpstream.raw(out, body.substring(i, Math.min(body.length(), i + 3)));
+            Thread.sleep(5);
+          }
+        };
+    try (TestHttp caller = gateway.caller()) {
+      for (int i = 0; i < 2; i++) {
+        TestHttp.Answer answer = caller.send(TestGateway.get("/d/up/v1/a")).read();
+        assertThat(answer.body()).isEqualTo(body);
+        assertThat(answer.header("content-length")).isEqualTo(String.valueOf(body.length()));
+      }
+    }
+  }
+
   @Test
   void answer_whenGzippedUnasked_isUnpackedAndScrubbed() throws Exception {
     upstream.script =

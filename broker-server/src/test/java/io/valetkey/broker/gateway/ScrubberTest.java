@@ -51,6 +51,21 @@ class ScrubberTest {
   }
 
   @Test
+  void feed_neverChangesWhatItWasGiven_andGivesItBackIfThereIsNothingToDo() {
+    Scrubber.Stream stream = new Scrubber(SecretValue.of("sk-secret")).stream();
+    byte[] clean = bytes("nothing of it");
+    assertThat(stream.feed(clean)).isSameAs(clean);
+    byte[] echo = bytes("an sk-secret here");
+    assertThat(text(stream.feed(echo))).isEqualTo("an ********* here");
+    assertThat(text(echo)).isEqualTo("an sk-secret here");
+  }
+
+  @Test
+  void scrub_whenACharacterHasNoPlaceInAHeader_replacesIt() {
+    assertThat(new Scrubber(SecretValue.of("sk-secret")).scrub("a\u2713b")).isEqualTo("a?b");
+  }
+
+  @Test
   void feed_holdsBackOnlyWhatMayBecomeTheCredential() {
     Scrubber.Stream stream = new Scrubber(SecretValue.of("sk-secret")).stream();
     assertThat(text(stream.feed(bytes("data: 1\n\n")))).isEqualTo("data: 1\n\n");

@@ -5,6 +5,7 @@ import static io.valetkey.broker.identity.TestIssuer.NOW;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.valetkey.broker.MovableClock;
 import io.valetkey.broker.identity.TrustedIssuer.Type;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;

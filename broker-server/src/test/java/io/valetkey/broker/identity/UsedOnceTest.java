@@ -3,6 +3,7 @@ package io.valetkey.broker.identity;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.valetkey.broker.MovableClock;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.zonky.test.db.postgres.embedded.EmbeddedPostgres;

@@ -236,7 +236,7 @@ class EnginesTest {
               "kubernetes_ca_cert",
               cluster.caPem(),
               "service_account_jwt",
-              cluster.createToken("default", "vault", RealKubernetes.ISSUER, Duration.ofHours(1)),
+              cluster.createToken("default", "vault", cluster.issuer(), Duration.ofHours(1)),
               "disable_local_ca_jwt",
               true));
       vault.send(

@@ -113,6 +113,7 @@ class ResourceValidatorTest {
           {"type":"oidc","issuer":"https://x.test","keys":{"bundleUri":"https://x.test/j"}}           | /keys/bundleUri
           {"type":"oidc","issuer":"https://x.test","keys":{"jwks":{"keys":[]}}}                       | /keys/jwks/keys
           {"type":"oidc","issuer":"https://x.test","keys":{"jwks":{"keys":[{"kty":"x"}]}}}            | /keys/jwks/keys/0
+          {"type":"oidc","issuer":"https://x.test","keys":{"jwks":{"keys":[{"kty":"EC","crv":"P-256","kid":"k","x":"wJB34JMkI1OGZevhhBovlupr-ucGc0TMbfKQm6utNbM","y":"h9CcvbzllrGqJH7CNb-LRZtUfkXa9bh83wJTzYjiiqc"},{"kty":"EC","crv":"P-256","kid":"k","x":"Z62IiJ4J5C66jyr3E5fZM00R7XRTGymzIUora7jz67I","y":"KDizDXT8s81aMyEprbNfiuKYg5qIiubDODKZoynQv7g"}]}}} | /keys/jwks/keys/1
           {"type":"oidc","issuer":"https://x.test","keys":{"jwksUri":"ftp://x.test"}}                 | /keys/jwksUri
           {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true,"caCertificate":"x"}}     | /keys/caCertificate
           {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true,"bearerTokenFile":"/etc/passwd"}} | /keys/bearerTokenFile

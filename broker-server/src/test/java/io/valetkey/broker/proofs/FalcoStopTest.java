@@ -99,7 +99,7 @@ class FalcoStopTest {
     review.put("apiServer", kubernetes.uri().toString());
     Map<String, Object> issuer = new LinkedHashMap<>();
     issuer.put("type", "kubernetes");
-    issuer.put("issuer", RealKubernetes.ISSUER);
+    issuer.put("issuer", kubernetes.issuer());
     issuer.put("keys", keys);
     issuer.put("tokenReview", review);
     new Policies(broker)
@@ -109,7 +109,7 @@ class FalcoStopTest {
             "INSERT INTO issuer (name, spec, version, issuer_key) VALUES (?, ?::jsonb, 1, ?)",
             "cluster",
             JsonMapper.shared().writeValueAsString(issuer),
-            RealKubernetes.ISSUER)
+            kubernetes.issuer())
         .agent("bot", "cluster", "system:serviceaccount:team-a:claims-bot", "")
         .agent("spared", "cluster", "system:serviceaccount:team-a:spared-bot", "")
         .destination(
@@ -281,8 +281,7 @@ class FalcoStopTest {
     String agents =
         kubernetes.createPodToken(
             "team-a", "spared-bot", broker.url(), LIFE, pod.name(), pod.uid());
-    String elsewhere =
-        kubernetes.createToken("falco", "falcosidekick", RealKubernetes.ISSUER, LIFE);
+    String elsewhere = kubernetes.createToken("falco", "falcosidekick", kubernetes.issuer(), LIFE);
 
     for (String bearer :
         List.of(agents, token.token(), sensorToken("other"), elsewhere, good + "x", "nonsense")) {

@@ -10,6 +10,8 @@ import io.valetkey.realparts.RealKubernetes;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterAll;
@@ -35,41 +37,50 @@ class KubernetesTest {
     for (String name : List.of("claims-bot", "doomed", "stranger")) {
       kubernetes.createServiceAccount("team-a", name);
     }
-    Path reviewer = Files.writeString(folder.resolve("token"), kubernetes.reviewerToken());
-    Map<String, Object> tls =
-        Map.of("caCertificate", kubernetes.caPem(), "bearerTokenFile", reviewer.toString());
-    Map<String, Object> keys = new java.util.HashMap<>(tls);
-    keys.put("jwksUri", kubernetes.uri() + "/openid/v1/jwks");
-    Map<String, Object> review = new java.util.HashMap<>(tls);
-    review.put("apiServer", kubernetes.uri().toString());
-    String spec =
-        JsonMapper.shared()
-            .writeValueAsString(
-                Map.of(
-                    "type",
-                    "kubernetes",
-                    "issuer",
-                    RealKubernetes.ISSUER,
-                    "keys",
-                    keys,
-                    "tokenReview",
-                    review));
+    Files.writeString(folder.resolve("token"), kubernetes.reviewerToken());
     broker = RunningBroker.start(Map.of());
-    new Policies(broker)
+    Map<String, Object> pinned = Map.of("jwksUri", kubernetes.uri() + "/openid/v1/jwks");
+    register(broker, kubernetes.issuer(), pinned);
+  }
+
+  /** Registers the cluster, with TokenReview, and two agents that may use a destination. */
+  private static void register(RunningBroker at, String issuer, Map<String, Object> keys)
+      throws Exception {
+    Map<String, Object> review = new HashMap<>(tls());
+    review.put("apiServer", kubernetes.uri().toString());
+    register(at, issuer, issuerSpec(issuer, keys, Map.of("tokenReview", review)));
+  }
+
+  private static void register(RunningBroker at, String issuer, String spec) throws Exception {
+    new Policies(at)
         .write(
             "issuer",
             "cluster",
             "INSERT INTO issuer (name, spec, version, issuer_key) VALUES (?, ?::jsonb, 1, ?)",
             "cluster",
             spec,
-            RealKubernetes.ISSUER)
+            issuer)
         .agent("bot", "cluster", "system:serviceaccount:team-a:claims-bot", "")
         .agent("doomed", "cluster", "system:serviceaccount:team-a:doomed", "")
         .destination("openai", Tokens.DESTINATION.formatted("openai"))
         .scope("openai", "chat", "{\"allow\":[]}")
         .grant("bot-openai", "bot", "openai", List.of("chat"))
         .grant("doomed-openai", "doomed", "openai", List.of("chat"))
-        .await(broker);
+        .await(at);
+  }
+
+  private static Map<String, Object> tls() {
+    return Map.of(
+        "caCertificate", kubernetes.caPem(), "bearerTokenFile", folder.resolve("token").toString());
+  }
+
+  private static String issuerSpec(
+      String issuer, Map<String, Object> keys, Map<String, Object> more) {
+    Map<String, Object> spec = new HashMap<>(more);
+    Map<String, Object> source = new HashMap<>(tls());
+    source.putAll(keys);
+    spec.putAll(Map.of("type", "kubernetes", "issuer", issuer, "keys", source));
+    return JsonMapper.shared().writeValueAsString(spec);
   }
 
   @AfterAll
@@ -83,7 +94,11 @@ class KubernetesTest {
   }
 
   private static String reasonOf(Answer answer) throws Exception {
-    try (var database = broker.database();
+    return reasonOf(broker, answer);
+  }
+
+  private static String reasonOf(RunningBroker at, Answer answer) throws Exception {
+    try (var database = at.database();
         var statement =
             database.prepareStatement(
                 "SELECT reason FROM audit_record WHERE decision_id = ?::uuid")) {
@@ -109,6 +124,58 @@ class KubernetesTest {
   }
 
   @Test
+  void keysByDiscovery_areReadWithTheBearerToken_andGiveAnAccessToken() throws Exception {
+    try (RunningBroker discovering = RunningBroker.start(Map.of())) {
+      register(discovering, kubernetes.issuer(), Map.of("discovery", true));
+      String identity = kubernetes.createToken("team-a", "claims-bot", discovering.url(), LIFE);
+
+      Answer answer = Tokens.ask(discovering.url(), Tokens.exchange(identity));
+
+      assertThat(answer.status()).as(answer.http().body()).isEqualTo(200);
+      assertThat(answer.parsed().getJWTClaimsSet().getJSONObjectClaim("wid"))
+          .containsEntry("sub", "system:serviceaccount:team-a:claims-bot");
+    }
+  }
+
+  /** Signature, claims and keys are right: only the document says that it is another issuer's. */
+  @Test
+  void keysByDiscovery_whenTheDocumentIsOfAnotherIssuer_areNotUsed() throws Exception {
+    String alias = kubernetes.issuer().replace("127.0.0.1", "localhost");
+    try (RunningBroker discovering = RunningBroker.start(Map.of())) {
+      register(discovering, alias, issuerSpec(alias, Map.of("discovery", true), Map.of()));
+      long now = Instant.now().getEpochSecond();
+      String identity =
+          kubernetes.signWithItsKey(
+              Map.of(
+                  "iss",
+                  alias,
+                  "sub",
+                  "system:serviceaccount:team-a:claims-bot",
+                  "aud",
+                  List.of(discovering.url()),
+                  "iat",
+                  now,
+                  "exp",
+                  now + 600));
+
+      Answer discovered = Tokens.ask(discovering.url(), Tokens.exchange(identity));
+      String pinned = issuerSpec(alias, Map.of("jwksUri", alias + "/openid/v1/jwks"), Map.of());
+      new Policies(discovering)
+          .write(
+              "issuer",
+              "cluster",
+              "UPDATE issuer SET spec = ?::jsonb, version = 2 WHERE name = 'cluster'",
+              pinned)
+          .await(discovering);
+      Answer control = Tokens.ask(discovering.url(), Tokens.exchange(identity));
+
+      assertThat(discovered.status()).as(discovered.http().body()).isEqualTo(503);
+      assertThat(reasonOf(discovering, discovered)).isEqualTo("issuer_unavailable");
+      assertThat(control.status()).as(control.http().body()).isEqualTo(200);
+    }
+  }
+
+  @Test
   void podToken_saysWhichPodItWas() throws Exception {
     String uid = kubernetes.createPod("team-a", "claims-bot-1", "claims-bot");
     String identity =
@@ -124,7 +191,7 @@ class KubernetesTest {
   @Test
   void tokenForAnotherAudience_orOfAnotherAccount_isRefused() throws Exception {
     Answer audience =
-        ask(kubernetes.createToken("team-a", "claims-bot", RealKubernetes.ISSUER, LIFE));
+        ask(kubernetes.createToken("team-a", "claims-bot", kubernetes.issuer(), LIFE));
     Answer account = ask(kubernetes.createToken("team-a", "stranger", broker.url(), LIFE));
 
     assertThat(audience.status()).isEqualTo(400);

@@ -4,10 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
+import io.valetkey.broker.MovableClock;
 import io.valetkey.broker.policy.DestinationSpec.Credential;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -28,7 +30,7 @@ class UpstreamCredentialsTest {
       new CredentialSettings(
           Duration.ofMinutes(1), Duration.ofMillis(400), Duration.ofSeconds(2), 3);
 
-  private final MovableClock clock = new MovableClock();
+  private final MovableClock clock = new MovableClock(Instant.parse("2026-11-01T00:00:00Z"));
   private final AtomicInteger reads = new AtomicInteger();
   private volatile Supplier<String> answer = () -> "canary-1";
   private final UpstreamCredentials credentials =

@@ -4,12 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
+import io.valetkey.broker.MovableClock;
 import io.valetkey.broker.policy.DestinationSpec.Credential;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.realparts.NeedsVault;
 import io.valetkey.realparts.RealVault;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -29,7 +31,7 @@ class VaultFaultTest {
       new CredentialSettings(
           Duration.ofMinutes(1), Duration.ofSeconds(2), Duration.ofSeconds(1), 100);
 
-  private final MovableClock clock = new MovableClock();
+  private final MovableClock clock = new MovableClock(Instant.parse("2026-11-01T00:00:00Z"));
   private RealVault vault;
   private VaultConnection connection;
   private UpstreamCredentials credentials;

@@ -3,6 +3,7 @@ package io.valetkey.broker.upstream;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.valetkey.broker.MovableClock;
 import io.valetkey.broker.policy.DestinationSpec.Credential;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
@@ -10,6 +11,7 @@ import io.valetkey.realparts.NeedsVault;
 import io.valetkey.realparts.RealVault;
 import java.net.URI;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
@@ -142,7 +144,7 @@ class VaultKvSourceTest {
   @Test
   void rotatedSecret_isUsedWithinItsTtl() throws Exception {
     vault.put("secret", "agents/rotated", Map.of("api_key", "canary-1"));
-    MovableClock clock = new MovableClock();
+    MovableClock clock = new MovableClock(Instant.parse("2026-11-01T00:00:00Z"));
     CredentialSettings settings = CredentialSettings.defaults();
     try (UpstreamCredentials credentials =
         new UpstreamCredentials(CredentialSource.unconfigured("x"), source, settings, clock)) {

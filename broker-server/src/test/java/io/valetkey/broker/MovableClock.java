@@ -1,4 +1,4 @@
-package io.valetkey.broker.upstream;
+package io.valetkey.broker;
 
 import java.time.Clock;
 import java.time.Duration;
@@ -6,12 +6,16 @@ import java.time.Instant;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
 
-/** A clock that goes when it is told to. */
-final class MovableClock extends Clock {
+/** A clock that moves when the test says so. */
+public final class MovableClock extends Clock {
 
-  private volatile Instant now = Instant.parse("2026-11-01T00:00:00Z");
+  private volatile Instant now;
 
-  void advance(Duration by) {
+  public MovableClock(Instant now) {
+    this.now = now;
+  }
+
+  public void advance(Duration by) {
     now = now.plus(by);
   }
 
