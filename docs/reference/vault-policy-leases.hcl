@@ -1,5 +1,5 @@
-# What the broker's own login may do for leases. It can read no credential: only an owner token can, one for each lease,
-# with a policy of its own. See docs/how-to/lease-database-logins.md.
+# What the broker's own login may do for leases. It can read no credential itself: only an owner token can, one for each
+# lease, with a policy of its own. What it can make owner tokens for is bounded by the token role. See docs/how-to/lease-database-logins.md.
 
 # Owner tokens, by the token role that bounds what they may be.
 path "auth/token/create/valetkey-lease" {
@@ -15,7 +15,7 @@ path "auth/token/lookup-accessor" {
   capabilities = ["update"]
 }
 
-# Leases, by their ids, which only whoever made them knows.
+# Leases, by their ids. It could end those of others too, if it knew their ids.
 path "sys/leases/renew" {
   capabilities = ["update"]
 }

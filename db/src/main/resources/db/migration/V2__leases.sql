@@ -50,7 +50,8 @@ CREATE TABLE lease (
 );
 -- One live lease for a key: asking again with it replaces the lease.
 CREATE UNIQUE INDEX lease_key ON lease (agent, idempotency_key) WHERE state IN ('intent', 'open', 'active');
-CREATE INDEX lease_live ON lease (agent, destination, scope) WHERE state IN ('intent', 'open', 'active');
+CREATE INDEX lease_out ON lease (agent, destination, scope) WHERE state <> 'revoked';
+CREATE INDEX lease_source ON lease (engine, mount, role) WHERE state <> 'revoked';
 CREATE INDEX lease_to_expire ON lease (expires_at) WHERE state = 'active';
 CREATE INDEX lease_to_revoke ON lease (next_attempt_at) WHERE state IN ('revoke_pending', 'irrevocable');
 CREATE INDEX lease_ended ON lease (ended_at) WHERE state = 'revoked';

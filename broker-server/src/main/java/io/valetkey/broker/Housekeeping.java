@@ -46,7 +46,8 @@ final class Housekeeping implements AutoCloseable {
           "DELETE FROM gateway_replica WHERE seen_at < now() - interval '1 hour'");
       // What became of a lease stays in the audit trail.
       statement.executeUpdate(
-          "DELETE FROM lease WHERE state = 'revoked' AND ended_at < now() - interval '7 days'");
+          "DELETE FROM lease WHERE id IN (SELECT id FROM lease WHERE state = 'revoked' AND ended_at"
+              + " < now() - interval '7 days' ORDER BY ended_at LIMIT 5000)");
       statement.executeUpdate("DELETE FROM pod_seen WHERE seen_at < now() - interval '2 days'");
       // In bites, because the connection gives up on what takes long.
       statement.executeUpdate(

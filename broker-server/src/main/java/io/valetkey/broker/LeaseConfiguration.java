@@ -3,6 +3,7 @@ package io.valetkey.broker;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.access.Access;
+import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.lease.LeaseSettings;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.lease.Reaper;
@@ -11,7 +12,6 @@ import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.StopView;
 import java.time.Clock;
 import java.time.Duration;
-import java.util.Set;
 import javax.sql.DataSource;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.context.annotation.Bean;
@@ -58,20 +58,26 @@ class LeaseConfiguration {
   @Bean
   Leases leases(
       DataSource dataSource,
+      Connections connections,
       PlatformTransactionManager transactions,
       ConfigurableEnvironment environment,
       Access access,
       Clock clock) {
     var bounded = new TransactionTemplate(transactions);
     bounded.setTimeout(STEP_SECONDS);
-    AddressRules targets = AddressRules.forIssuers(Set.of());
+    AddressRules targets = AddressRules.forIssuers(OwnAddresses.of(environment));
     return new Leases(
         dataSource,
+        connections,
         bounded,
-        hasVault(environment) ? VaultConfiguration.connect(environment) : null,
+        hasVault(environment)
+            ? new Leases.Vaults(
+                VaultConfiguration.connectQuickly(environment),
+                VaultConfiguration.connectQuickly(environment))
+            : null,
         check(new SettingsReader(environment)),
         access,
-        address -> targets.check(address, 0) == AddressRules.Verdict.ALLOWED,
+        (address, port) -> targets.check(address, port) == AddressRules.Verdict.ALLOWED,
         clock);
   }
 

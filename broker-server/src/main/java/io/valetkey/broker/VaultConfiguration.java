@@ -1,6 +1,8 @@
 package io.valetkey.broker;
 
 import io.valetkey.broker.upstream.VaultConnection;
+import io.valetkey.broker.upstream.VaultSettings;
+import java.time.Duration;
 import java.util.Objects;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
 import org.springframework.context.annotation.Bean;
@@ -12,6 +14,8 @@ import org.springframework.core.env.ConfigurableEnvironment;
 @ConditionalOnProperty("valetkey.vault.uri")
 class VaultConfiguration {
 
+  private static final Duration LONGEST = Duration.ofSeconds(3);
+
   @Bean(destroyMethod = "close")
   VaultConnection vaultConnection(ConfigurableEnvironment environment) {
     return connect(environment);
@@ -21,5 +25,23 @@ class VaultConfiguration {
   static VaultConnection connect(ConfigurableEnvironment environment) {
     return new VaultConnection(
         Objects.requireNonNull(VaultLogon.read(new SettingsReader(environment))));
+  }
+
+  /**
+   * A connection whose calls end soon enough for the protocol of leases, whatever the setting: its
+   * deadlines stand in relation to how long one call may take.
+   */
+  static VaultConnection connectQuickly(ConfigurableEnvironment environment) {
+    VaultSettings settings =
+        Objects.requireNonNull(VaultLogon.read(new SettingsReader(environment)));
+    Duration timeout = settings.timeout();
+    return new VaultConnection(
+        new VaultSettings(
+            settings.uri(),
+            settings.login(),
+            settings.namespace(),
+            settings.caCertificate(),
+            timeout.compareTo(LONGEST) > 0 ? LONGEST : timeout,
+            settings.maxConcurrentCalls()));
   }
 }

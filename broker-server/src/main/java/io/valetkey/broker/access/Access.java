@@ -32,6 +32,9 @@ public final class Access {
   /** No access token lives longer, whatever the policy says. */
   public static final Duration CEILING = Duration.ofHours(1);
 
+  /** Longer than anything that is handed out may live. */
+  private static final Duration FOR_EVER = Duration.ofDays(3650);
+
   private final PolicyView policy;
   private final StopView stops;
   private final RateLimits limits;
@@ -93,7 +96,8 @@ public final class Access {
 
   /**
    * Whether a leased credential may be handed to this holder, or its life made longer. Never throws
-   * for a refusal. A decision that grants has exactly one scope.
+   * for a refusal. A decision that grants has exactly one scope, and as its life what is left of
+   * the grant.
    *
    * @param destination the destination asked for
    * @param scope the scope asked for; null for the only one there is
@@ -107,8 +111,10 @@ public final class Access {
       }
       String leased = leasedScope(held, holder.scopes(), scope);
       takeRequest(held.grant());
-      return new Decision.Granted(
-          held.agent().name(), held.destination(), List.of(leased), Duration.ZERO, leased, epoch);
+      if (!limits.take("lease:" + held.agent().name(), limits.tokensPerMinute())) {
+        throw refused(ProblemCode.RATE_LIMITED, "The agent asked for too many leases");
+      }
+      return leased(held, leased, epoch);
     } catch (RefusedException e) {
       return decided(e);
     }
@@ -164,23 +170,33 @@ public final class Access {
   }
 
   /**
-   * Why what was leased may not be kept, if it may not: something that {@link #decideLease} asks
-   * does not hold any more, limits apart. A view that cannot answer says so with a code of status
-   * 503, which is no reason to end anything.
+   * Whether what was leased may be kept: everything that {@link #decideLease} asks, limits apart.
+   * Never throws for a refusal. An undecidable answer is no reason to end anything.
    *
    * @param holder who got it, under the epoch in which it became the holder's
    * @param scope the scope under which it was leased
-   * @return null if it stands
    */
-  public @Nullable ProblemCode whyLeaseEnds(Holder holder, String scope) {
+  public Decision decideKept(Holder holder, String scope) {
     try {
+      long epoch = stops.epoch();
       Held held = held(holder, holder.tokenDestination());
-      return held.grant().scopes().contains(scope) && isLeased(held.destination(), scope)
-          ? null
-          : ProblemCode.INSUFFICIENT_SCOPE;
+      if (!held.grant().scopes().contains(scope) || !isLeased(held.destination(), scope)) {
+        throw refused(ProblemCode.INSUFFICIENT_SCOPE, "The grant does not lease this any more");
+      }
+      return leased(held, scope, epoch);
     } catch (RefusedException e) {
-      return e.code();
+      return decided(e);
     }
+  }
+
+  private Decision leased(Held held, String scope, long epoch) {
+    return new Decision.Granted(
+        held.agent().name(),
+        held.destination(),
+        List.of(scope),
+        untilItsEnd(held.grant()),
+        scope,
+        epoch);
   }
 
   /**
@@ -324,11 +340,14 @@ public final class Access {
       least = least(least, scope == null ? null : scope.maxTokenTtl());
     }
     Duration ttl = least(CEILING, least == null ? DEFAULT_TTL : least);
-    if (grant.expiresAtSecond() == Long.MAX_VALUE) {
-      return Objects.requireNonNull(ttl);
-    }
-    long left = grant.expiresAtSecond() - clock.instant().getEpochSecond();
-    return Objects.requireNonNull(least(ttl, Duration.ofSeconds(left)));
+    return Objects.requireNonNull(least(ttl, untilItsEnd(grant)));
+  }
+
+  /** What is left of a grant; {@link #FOR_EVER} if it does not end. */
+  private Duration untilItsEnd(Grant grant) {
+    return grant.expiresAtSecond() == Long.MAX_VALUE
+        ? FOR_EVER
+        : Duration.ofSeconds(grant.expiresAtSecond() - clock.instant().getEpochSecond());
   }
 
   private static @Nullable Duration least(@Nullable Duration a, @Nullable Duration b) {

@@ -15,7 +15,7 @@ public sealed interface Decision {
    * @param agent the agent's name
    * @param destination the destination
    * @param scopes the scopes that apply, in the order of the grant
-   * @param ttl the longest life of an access token with these scopes
+   * @param ttl the longest life of an access token with these scopes, or of a lease
    * @param rule the rule that allowed a use, as {@code scope:pattern}; null where a token is issued
    * @param epoch the stop epoch under which this is true
    */

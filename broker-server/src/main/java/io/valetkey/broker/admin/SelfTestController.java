@@ -53,7 +53,7 @@ class SelfTestController {
     }
     OpenRecord record = auditLog.open("admin.test");
     record.destination(name).detail("actor", admin.name());
-    List<LeaseSelfTest.Step> steps = selfTest.run(destination, scope);
+    List<LeaseSelfTest.Step> steps = run(destination, scope, record);
     boolean failed = steps.stream().anyMatch(LeaseSelfTest.Step::failed);
     record.detail("failed_steps", steps.stream().filter(LeaseSelfTest.Step::failed).count());
     auditLog.await(
@@ -61,6 +61,16 @@ class SelfTestController {
             ? record.failed(ProblemCode.CREDENTIAL_UNAVAILABLE, "The self-test failed")
             : record.granted(OpenRecord.ANY_EPOCH));
     return JsonAnswers.ok(document(failed, steps));
+  }
+
+  private List<LeaseSelfTest.Step> run(
+      Destination destination, @Nullable String scope, OpenRecord record) {
+    try {
+      return selfTest.run(destination, scope);
+    } catch (RefusedException e) {
+      auditLog.await(record.refused(e.code(), e.detail()));
+      throw e;
+    }
   }
 
   /** The body may be left out. */

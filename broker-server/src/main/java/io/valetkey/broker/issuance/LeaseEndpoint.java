@@ -1,6 +1,7 @@
 package io.valetkey.broker.issuance;
 
 import io.valetkey.broker.access.Access;
+import io.valetkey.broker.access.Decision;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.lease.HandedLease;
@@ -156,11 +157,11 @@ final class LeaseEndpoint extends HttpServlet {
 
   private void read(HttpServletResponse response, Lease lease, AccessToken token)
       throws IOException {
-    ProblemCode why = access.whyLeaseEnds(TokenHolders.holder(token), lease.scope());
-    if (why != null) {
-      throw new RefusedException(why, "The token is not worth anything here any more");
+    switch (access.decideKept(TokenHolders.holder(token), lease.scope())) {
+      case Decision.Granted _ -> JsonAnswer.send(response, 200, document(lease));
+      case Decision.Refused refused -> throw new RefusedException(refused.code(), refused.detail());
+      case Decision.Undecidable no -> throw new RefusedException(no.code(), no.detail());
     }
-    JsonAnswer.send(response, 200, document(lease));
   }
 
   /** Gone is 204. What is ordered to go and not yet known to be gone is 202, with its state. */

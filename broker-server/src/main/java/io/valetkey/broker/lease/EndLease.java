@@ -42,30 +42,24 @@ final class EndLease {
    * @return whether it is gone
    */
   boolean attempt(Lease lease) {
-    Instant end = lease.expiresAt();
-    boolean expired = end != null && !clock.instant().isBefore(end);
-    return switch (vault.end(lease, expired)) {
-      case LeaseVault.Ending.Gone() -> {
-        var _ = store.ended(lease.id(), record("lease.end", Outcome.GRANTED, null, lease, null));
-        yield true;
-      }
+    return switch (vault.end(lease)) {
+      case LeaseVault.Ending.Gone() -> store.ended(lease, gone(lease));
       case LeaseVault.Ending.NotPossible(String why) -> {
         // Nothing is to be tried before its own end.
+        Instant end = lease.expiresAt();
         Duration rest = end == null ? LONGEST_PAUSE : Duration.between(clock.instant(), end);
-        store.notEnded(lease.id(), why, least(rest.plusSeconds(1)), alarm(lease, why));
+        store.notEnded(lease, why, atLeastASecond(rest));
         yield false;
       }
       case LeaseVault.Ending.Failed(String why) -> {
-        boolean overdue = isOverdue(lease);
         log.warn("Lease {} could not be ended, attempt {}: {}", lease.id(), lease.attempts(), why);
-        store.notEnded(
-            lease.id(), why, pause(lease.attempts()), overdue ? alarm(lease, why) : null);
+        store.notEnded(lease, why, pause(lease.attempts()));
         yield false;
       }
     };
   }
 
-  private static Duration least(Duration pause) {
+  private static Duration atLeastASecond(Duration pause) {
     return pause.compareTo(Duration.ofSeconds(1)) < 0 ? Duration.ofSeconds(1) : pause;
   }
 
@@ -75,16 +69,38 @@ final class EndLease {
     return pause.compareTo(LONGEST_PAUSE) > 0 ? LONGEST_PAUSE : pause;
   }
 
-  /** Whether the next try would come after the bound: the alarm must not wait for it. */
-  private boolean isOverdue(Lease lease) {
-    Instant since = lease.revokeAt();
-    return since != null
-        && clock.instant().plus(pause(lease.attempts())).isAfter(since.plus(bound));
+  /** What Vault has lost may still be at the target: its end is no success of ours. */
+  private AuditRecord gone(Lease lease) {
+    boolean lost = EndReason.LOST.word().equals(lease.revokeReason());
+    return lost
+        ? record(
+            "lease.end",
+            Outcome.FAILED,
+            ProblemCode.CREDENTIAL_UNAVAILABLE,
+            lease,
+            "Vault had lost it: look at the target whether the credential still works there")
+        : record("lease.end", Outcome.GRANTED, null, lease, null);
   }
 
-  private AuditRecord alarm(Lease lease, String why) {
+  /** Says of every lease that is late that it is irrevocable. */
+  void raiseAlarms() {
+    for (Lease lease : store.raiseAlarms(bound, this::alarm)) {
+      log.error(
+          "Lease {} of {} could not be taken back within {}: {}",
+          lease.id(),
+          lease.destination(),
+          bound,
+          lease.lastError());
+    }
+  }
+
+  private AuditRecord alarm(Lease lease) {
     return record(
-        "lease.irrevocable", Outcome.FAILED, ProblemCode.CREDENTIAL_UNAVAILABLE, lease, why);
+        "lease.irrevocable",
+        Outcome.FAILED,
+        ProblemCode.CREDENTIAL_UNAVAILABLE,
+        lease,
+        lease.lastError());
   }
 
   private AuditRecord record(

@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.HttpMethod;
 
@@ -21,6 +22,10 @@ final class EngineCalls {
    * @param body what is sent; null for a GET
    */
   record Ask(HttpMethod method, String path, @Nullable Map<String, Object> body) {}
+
+  /** The name that Vault gives to an account of its own making, unless its role says otherwise. */
+  private static final Pattern MADE_BY_VAULT =
+      Pattern.compile("v-[a-z0-9-]*-[0-9]{10}-[a-z0-9]{20,}");
 
   private EngineCalls() {}
 
@@ -46,12 +51,8 @@ final class EngineCalls {
     return new Ask(HttpMethod.POST, path, body);
   }
 
-  /** Where Vault lists the leases of a source; null for engines and roles that have none there. */
-  static @Nullable String leasePrefix(
-      LeaseEngine engine, String mount, String role, boolean fixed) {
-    if (fixed) {
-      return null;
-    }
+  /** Where Vault lists the leases of a role. */
+  static String leasePrefix(LeaseEngine engine, String mount, String role) {
     return switch (engine) {
       case POSTGRESQL, MYSQL, RABBITMQ, KUBERNETES, AWS -> mount + "/creds/" + role;
       case PKI -> mount + "/issue/" + role;
@@ -61,26 +62,25 @@ final class EngineCalls {
   /**
    * Reads the answer.
    *
-   * @throws IllegalStateException if a member is missing that must be there; names it, never shows
-   *     one
+   * @return what was made; its members are looked at when they are asked for, so that whatever is
+   *     wrong with them, it is known what must be taken back
+   * @throws IllegalStateException if there is no lease
    */
   static VaultCredential read(LeaseSource source, Map<String, Object> answer) {
-    if (!(answer.get("data") instanceof Map<?, ?> data)) {
-      throw new IllegalStateException("Vault's answer has no data");
-    }
     Object leaseId = answer.get("lease_id");
     String id = leaseId instanceof String text && !text.isEmpty() ? text : null;
     if (id == null && !source.fixed()) {
       throw new IllegalStateException(
           "Vault made no lease; a PKI role needs generate_lease, and nothing else comes without one");
     }
+    Map<?, ?> data = answer.get("data") instanceof Map<?, ?> members ? members : Map.of();
     long seconds = source.fixed() ? number(data.get("ttl")) : number(answer.get("lease_duration"));
     return new VaultCredential(
         id,
         Duration.ofSeconds(seconds),
         Boolean.TRUE.equals(answer.get("renewable")),
         isRevocable(source.engine(), data),
-        new LeasedCredential(members(source, data)));
+        () -> new LeasedCredential(members(source, data)));
   }
 
   /**
@@ -91,7 +91,9 @@ final class EngineCalls {
     return switch (engine) {
       case POSTGRESQL, MYSQL, RABBITMQ, PKI -> true;
       case AWS -> data.get("security_token") == null && data.get("session_token") == null;
-      case KUBERNETES -> text(data, "service_account_name").startsWith("v-");
+      case KUBERNETES ->
+          data.get("service_account_name") instanceof String name
+              && MADE_BY_VAULT.matcher(name).matches();
     };
   }
 

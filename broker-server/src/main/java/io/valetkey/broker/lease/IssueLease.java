@@ -1,6 +1,5 @@
 package io.valetkey.broker.lease;
 
-import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.Decision;
 import io.valetkey.broker.audit.AuditRecord.Outcome;
 import io.valetkey.broker.audit.OpenRecord;
@@ -34,8 +33,8 @@ final class IssueLease {
   private final LeaseVault vault;
   private final Reaper reaper;
 
-  IssueLease(Access access, LeaseStore store, LeaseVault vault, Reaper reaper) {
-    this.decisions = new LeaseDecisions(access);
+  IssueLease(LeaseDecisions decisions, LeaseStore store, LeaseVault vault, Reaper reaper) {
+    this.decisions = decisions;
     this.store = store;
     this.vault = vault;
     this.reaper = reaper;
@@ -59,7 +58,7 @@ final class IssueLease {
     record.agent(granted.agent()).destination(wish.destination()).scopes(scope);
     record.detail("lease", id.toString()).detail("engine", source.engine().word());
     store.intend(id, wish.holder(), granted.epoch(), scope, wish.key(), source); // 1
-    var attempt = new Attempt(id, wish, scope, granted.epoch(), source, record);
+    var attempt = new Attempt(id, wish, granted, source, record);
     try {
       return attempt.run();
     } catch (VaultException | RestClientException | IllegalStateException e) {
@@ -74,8 +73,7 @@ final class IssueLease {
 
     private final UUID id;
     private final LeaseWish wish;
-    private final String scope;
-    private final long epoch;
+    private final Decision.Granted granted;
     private final LeaseSource source;
     private final OpenRecord record;
     private @Nullable VaultCredential credential;
@@ -83,11 +81,10 @@ final class IssueLease {
     private boolean done;
 
     Attempt(
-        UUID id, LeaseWish wish, String scope, long epoch, LeaseSource source, OpenRecord record) {
+        UUID id, LeaseWish wish, Decision.Granted granted, LeaseSource source, OpenRecord record) {
       this.id = id;
       this.wish = wish;
-      this.scope = scope;
-      this.epoch = epoch;
+      this.granted = granted;
       this.source = source;
       this.record = record;
     }
@@ -99,23 +96,23 @@ final class IssueLease {
             ProblemCode.STOPPED, "The lease was ended while it was being handed out");
       }
       VaultCredential made = ask(owner); // 4
-      Duration life = least(made.life(), source.maxTtl());
-      if (life.isZero()) {
+      LeasedCredential members = made.credential();
+      Duration life = least(made.life(), least(source.maxTtl(), granted.ttl()));
+      if (!life.isPositive()) {
         throw new IllegalStateException("Vault's credential ends at once");
       }
       record.detail("life_seconds", life.toSeconds());
       Lease lease =
           decisions.settle(
               wish.holder(),
-              wish.destination(),
-              scope,
-              epoch,
+              granted,
+              source,
               under ->
                   store.activate(
                       id, made, life, under, record.completed(Outcome.GRANTED, null))); // 5
       vault.prolong(owner.accessor(), LeaseVault.ownerLife(life)); // 6
       done = true;
-      return new HandedLease(lease, made.credential());
+      return new HandedLease(lease, members);
     }
 
     private VaultCredential ask(OwnerToken owner) {
@@ -141,7 +138,7 @@ final class IssueLease {
       }
       try {
         VaultCredential made = credential;
-        store.abandon(id, made == null ? null : made.leaseId(), !asking);
+        store.abandon(id, made, !asking);
         reaper.wake();
       } catch (RefusedException e) {
         log.warn("Lease {} is left to its deadline: {}", id, e.detail());

@@ -35,6 +35,7 @@ import org.jspecify.annotations.Nullable;
  * @param attempts how often taking it back was tried
  * @param lastError what the last try came to
  * @param endedAt when it was found gone
+ * @param over whether its own end had passed when it was read, by the database's clock
  */
 public record Lease(
     UUID id,
@@ -61,7 +62,8 @@ public record Lease(
     @Nullable String revokeReason,
     int attempts,
     @Nullable String lastError,
-    @Nullable Instant endedAt) {
+    @Nullable Instant endedAt,
+    boolean over) {
 
   /** Whoever got it, as the decision asks. */
   Holder holder() {

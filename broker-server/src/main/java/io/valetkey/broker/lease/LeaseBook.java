@@ -1,7 +1,14 @@
 package io.valetkey.broker.lease;
 
+import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.policy.LeaseEngine;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.stop.StopTarget;
+import java.sql.Connection;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
@@ -21,11 +28,22 @@ public final class LeaseBook {
 
   private static final String SELECT = "SELECT " + LeaseRows.COLUMNS + " FROM lease ";
 
-  private final JdbcClient jdbc;
+  private static final String PROGRESS =
+      "SELECT count(*) FILTER (WHERE state = 'revoked'), count(*) FILTER (WHERE state NOT IN"
+          + " ('revoked', 'irrevocable')), count(*) FILTER (WHERE state = 'irrevocable') FROM lease"
+          + " WHERE epoch < ? AND (state <> 'revoked' OR ended_at >= ?) AND ";
 
-  /** Reads from this database. */
-  public LeaseBook(DataSource dataSource) {
+  private final JdbcClient jdbc;
+  private final Connections connections;
+
+  /**
+   * Reads from this database.
+   *
+   * @param connections for what must be told when the common pool is full: how a stop is coming on
+   */
+  LeaseBook(DataSource dataSource, Connections connections) {
     this.jdbc = JdbcClient.create(dataSource);
+    this.connections = connections;
   }
 
   /** The lease with this id. */
@@ -82,7 +100,7 @@ public final class LeaseBook {
   /** Everything that an agent may hold. */
   List<Lease> live() {
     return reading(() ->
-        jdbc.sql(SELECT + "WHERE state IN ('intent', 'open', 'active')")
+        jdbc.sql(SELECT + "WHERE " + LeaseRows.KNOWN + " AND state IN ('intent', 'open', 'active')")
             .query(LeaseRows::read)
             .list());
   }
@@ -106,24 +124,25 @@ public final class LeaseBook {
   public Progress progress(StopTarget target, long epoch, Instant since) {
     String which =
         switch (target.kind()) {
-          case AGENT -> "agent = :target";
-          case DESTINATION -> "destination = :target";
-          case ISSUER -> "issuer = :target";
-          case TOKEN -> "jti = :target";
-          case EVERYTHING -> "CAST(:target AS text) IS NOT NULL";
+          case AGENT -> "agent = ?";
+          case DESTINATION -> "destination = ?";
+          case ISSUER -> "issuer = ?";
+          case TOKEN -> "jti = ?";
+          case EVERYTHING -> "CAST(? AS text) IS NOT NULL";
         };
-    return reading(() ->
-        jdbc.sql(
-                "SELECT count(*) FILTER (WHERE state = 'revoked'), count(*) FILTER (WHERE state"
-                    + " NOT IN ('revoked', 'irrevocable')), count(*) FILTER (WHERE state ="
-                    + " 'irrevocable') FROM lease WHERE epoch < :epoch AND (state <> 'revoked' OR"
-                    + " ended_at >= :since) AND "
-                    + which)
-            .param("target", target.value())
-            .param("epoch", epoch)
-            .param("since", since.atOffset(ZoneOffset.UTC))
-            .query((row, number) -> new Progress(row.getLong(1), row.getLong(2), row.getLong(3)))
-            .single());
+    try (Connection connection = connections.open();
+        PreparedStatement statement = connection.prepareStatement(PROGRESS + which)) {
+      statement.setLong(1, epoch);
+      statement.setObject(2, since.atOffset(ZoneOffset.UTC));
+      statement.setString(3, target.value());
+      try (ResultSet row = statement.executeQuery()) {
+        row.next();
+        return new Progress(row.getLong(1), row.getLong(2), row.getLong(3));
+      }
+    } catch (SQLException e) {
+      throw new RefusedException(
+          ProblemCode.TEMPORARILY_UNAVAILABLE, "The database did not answer: " + e.getSQLState());
+    }
   }
 
   /**
@@ -151,12 +170,15 @@ public final class LeaseBook {
   /** A role of Vault from which something is leased. */
   record Source(LeaseEngine engine, String mount, String role) {}
 
-  /** The roles from which something dynamic may be out. */
+  /** The roles from which something dynamic may be out, or was within a day. */
   List<Source> sources() {
     return reading(() ->
         jdbc.sql(
-                "SELECT DISTINCT engine, mount, role FROM lease WHERE state <> 'revoked' AND NOT"
-                    + " fixed")
+                "SELECT engine, mount, role FROM lease WHERE state <> 'revoked' AND NOT fixed AND "
+                    + LeaseRows.KNOWN
+                    + " UNION SELECT engine, mount, role FROM lease WHERE state = 'revoked' AND"
+                    + " ended_at > now() - interval '1 day' AND NOT fixed AND "
+                    + LeaseRows.KNOWN)
             .query((row, number) ->
                 new Source(
                     LeaseEngine.valueOf(row.getString(1).toUpperCase(Locale.ROOT)),

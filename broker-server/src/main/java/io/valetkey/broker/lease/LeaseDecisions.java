@@ -33,7 +33,11 @@ final class LeaseDecisions {
    * @throws RefusedException with the true reason, if not
    */
   Decision.Granted require(Holder holder, String destination, @Nullable String scope) {
-    return switch (access.decideLease(holder, destination, scope)) {
+    return granted(access.decideLease(holder, destination, scope));
+  }
+
+  private static Decision.Granted granted(Decision decision) {
+    return switch (decision) {
       case Decision.Granted granted -> granted;
       case Decision.Refused refused -> throw new RefusedException(refused.code(), refused.detail());
       case Decision.Undecidable no -> throw new RefusedException(no.code(), no.detail());
@@ -41,31 +45,61 @@ final class LeaseDecisions {
   }
 
   /**
+   * Whether a lease may be kept, as it was handed out: to its holder, under its epoch, and from the
+   * source that the policy still names.
+   */
+  Decision kept(Lease lease) {
+    Decision decision = access.decideKept(lease.holder(), lease.scope());
+    if (decision instanceof Decision.Granted granted
+        && !LeaseSource.of(granted.destination(), lease.scope()).isOf(lease)) {
+      return new Decision.Refused(
+          ProblemCode.NOT_GRANTED, "The policy names another role than the lease has");
+    }
+    return decision;
+  }
+
+  /**
+   * The source of a lease that may be kept.
+   *
+   * @throws RefusedException with the true reason, if it may not
+   */
+  LeaseSource requireKept(Lease lease) {
+    return LeaseSource.of(granted(kept(lease)).destination(), lease.scope());
+  }
+
+  /**
    * Makes a change that stands under the epoch of its decision.
    *
-   * @param first the epoch of the decision that was made already
+   * @param first the decision that was made already
+   * @param source what it was about; a later decision must be about the same
    * @param change the change under an epoch
    * @throws RefusedException with the true reason, if the holder may not lease any more; {@link
-   *     ProblemCode#STOPPED} if the lease itself was ended meanwhile
+   *     ProblemCode#CONFLICT} if the lease ended or the policy changed meanwhile
    */
   Lease settle(
-      Holder holder,
-      String destination,
-      String scope,
-      long first,
-      LongFunction<Activation> change) {
-    long epoch = first;
+      Holder holder, Decision.Granted first, LeaseSource source, LongFunction<Activation> change) {
+    String destination = first.destination().name();
+    String scope = first.scopes().getFirst();
+    long epoch = first.epoch();
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
       switch (change.apply(epoch)) {
         case Activation.Active(Lease lease) -> {
           return lease;
         }
-        case Activation.Ended() ->
-            throw new RefusedException(
-                ProblemCode.STOPPED, "The lease was ended while it was being handed out");
+        case Activation.Ended() -> {
+          // If a stop ended it, that is said; else it was too slow, or somebody ended it.
+          var _ = require(holder, destination, scope);
+          throw new RefusedException(
+              ProblemCode.CONFLICT, "The lease ended meanwhile: ask for a new one.");
+        }
         case Activation.DecideAgain() -> {
           pause();
-          epoch = require(holder, destination, scope).epoch();
+          Decision.Granted again = require(holder, destination, scope);
+          if (!LeaseSource.of(again.destination(), scope).equals(source)) {
+            throw new RefusedException(
+                ProblemCode.CONFLICT, "The policy changed meanwhile: ask for a new one.");
+          }
+          epoch = again.epoch();
         }
       }
     }

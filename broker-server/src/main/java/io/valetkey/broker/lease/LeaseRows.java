@@ -5,9 +5,11 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Instant;
 import java.time.OffsetDateTime;
+import java.util.Arrays;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.UUID;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** How a lease stands in its table. */
@@ -16,7 +18,14 @@ final class LeaseRows {
   static final String COLUMNS =
       "id, state, agent, issuer, subject, jti, epoch, destination, scope, engine, mount, role,"
           + " fixed, token_accessor, vault_lease_id, renewable, revocable, created_at, expires_at,"
-          + " max_expires_at, revoke_at, revoke_reason, attempts, last_error, ended_at";
+          + " max_expires_at, revoke_at, revoke_reason, attempts, last_error, ended_at,"
+          + " coalesce(expires_at <= now(), false) AS over";
+
+  /** Leaves out what another version of the broker has put there: it sees to it by itself. */
+  static final String KNOWN =
+      Arrays.stream(LeaseEngine.values())
+          .map(engine -> "'" + engine.word() + "'")
+          .collect(Collectors.joining(", ", "engine IN (", ")"));
 
   private LeaseRows() {}
 
@@ -46,7 +55,8 @@ final class LeaseRows {
         row.getString("revoke_reason"),
         row.getInt("attempts"),
         row.getString("last_error"),
-        time(row, "ended_at"));
+        time(row, "ended_at"),
+        row.getBoolean("over"));
   }
 
   private static @Nullable Instant time(ResultSet row, String column) throws SQLException {

@@ -6,6 +6,7 @@ import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
 import io.valetkey.broker.policy.LeaseEngine;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.upstream.VaultConnection;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -71,23 +72,16 @@ public final class LeaseSelfTest {
     UUID id = UUID.randomUUID();
     var nobody = new Holder(NOBODY, NOBODY, NOBODY, null, 0, destination.name(), Set.of(tested));
     store.intend(id, nobody, 0, tested, id.toString(), source);
-    try (TargetProbe.Session session = tried(id, source, steps)) {
+    var attempt = new Attempt(id, source, steps);
+    try (TargetProbe.Session session = attempt.run()) {
+      attempt.abandon();
       if (session != null) {
         takeBack(id, source, session, steps);
       }
+    } finally {
+      attempt.abandon();
     }
     return steps;
-  }
-
-  /** Whatever comes of it, what was made is given up, and may be ended from here on. */
-  private TargetProbe.@Nullable Session tried(UUID id, LeaseSource source, List<Step> steps) {
-    TargetProbe.Session session = null;
-    try {
-      session = handOut(id, source, steps);
-      return session;
-    } finally {
-      store.abandon(id, session == null ? null : session.leaseId(), true);
-    }
   }
 
   private static String scope(Destination destination, @Nullable String wanted) {
@@ -130,26 +124,66 @@ public final class LeaseSelfTest {
     }
   }
 
-  private TargetProbe.@Nullable Session handOut(UUID id, LeaseSource source, List<Step> steps) {
-    String step = "owner_token";
-    try {
-      OwnerToken owner = vault.createOwner(id, source);
-      steps.add(new Step(step, "passed", "Made by the token role, with the policy of this role"));
-      if (!store.open(id, owner.accessor())) {
-        steps.add(new Step(step, "failed", "The test was interrupted"));
+  /** The making of one credential, and what is known of it at each moment. */
+  private final class Attempt {
+
+    private final UUID id;
+    private final LeaseSource source;
+    private final List<Step> steps;
+    private @Nullable VaultCredential made;
+    private boolean asking;
+    private boolean abandoned;
+
+    Attempt(UUID id, LeaseSource source, List<Step> steps) {
+      this.id = id;
+      this.source = source;
+      this.steps = steps;
+    }
+
+    TargetProbe.@Nullable Session run() {
+      String step = "owner_token";
+      try {
+        OwnerToken owner = vault.createOwner(id, source);
+        steps.add(new Step(step, "passed", "Made by the token role, with the policy of this role"));
+        if (!store.open(id, owner.accessor())) {
+          steps.add(new Step(step, "failed", "The test was interrupted"));
+          return null;
+        }
+        step = "credential";
+        VaultCredential credential = ask(owner);
+        steps.add(
+            new Step(step, "passed", "Made; it lives " + credential.life().toSeconds() + " s"));
+        if (source.engine() != LeaseEngine.POSTGRESQL) {
+          steps.add(new Step("use", "skipped", "There is no driver for this engine here"));
+          return TargetProbe.Session.none(credential);
+        }
+        return probe.connect(source, credential, steps);
+      } catch (VaultException | RestClientException | IllegalStateException e) {
+        steps.add(new Step(step, "failed", LeaseVault.said(e)));
         return null;
       }
-      step = "credential";
-      VaultCredential credential = vault.read(owner, source);
-      steps.add(new Step(step, "passed", "Made; it lives " + credential.life().toSeconds() + " s"));
-      if (source.engine() != LeaseEngine.POSTGRESQL) {
-        steps.add(new Step("use", "skipped", "There is no driver for this engine here"));
-        return TargetProbe.Session.none(credential);
+    }
+
+    private VaultCredential ask(OwnerToken owner) {
+      asking = true;
+      try {
+        VaultCredential credential = vault.read(owner, source);
+        made = credential;
+        asking = false;
+        return credential;
+      } catch (VaultException e) {
+        // Vault said no; without an answer it may still be making one.
+        asking = VaultConnection.status(e) == 0;
+        throw e;
       }
-      return probe.connect(source, credential, steps);
-    } catch (VaultException | RestClientException | IllegalStateException e) {
-      steps.add(new Step(step, "failed", LeaseVault.said(e)));
-      return null;
+    }
+
+    /** Whatever came of it, what was made is given up, once, and may be ended from here on. */
+    void abandon() {
+      if (!abandoned) {
+        abandoned = true;
+        store.abandon(id, made, !asking);
+      }
     }
   }
 

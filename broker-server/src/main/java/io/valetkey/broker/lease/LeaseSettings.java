@@ -23,7 +23,8 @@ public record LeaseSettings(
 
   /**
    * How long handing one out may take, from the record of the intent to the active lease. With the
-   * time that the last call may still take after it, it is less than the birth life.
+   * 25 s that its last call may take after it at worst, turns and logins included ({@link
+   * LeaseStore}), it is less than the birth life.
    */
   static final Duration PATIENCE = Duration.ofSeconds(15);
 

@@ -51,4 +51,12 @@ record LeaseSource(
         maxTtl == null ? MAX_TTL : maxTtl,
         maxLive == null ? MAX_LIVE : maxLive);
   }
+
+  /** Whether a lease was had from here. */
+  boolean isOf(Lease lease) {
+    return engine == lease.engine()
+        && mount.equals(lease.mount())
+        && role.equals(lease.role())
+        && fixed == lease.fixed();
+  }
 }

@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
@@ -34,9 +35,11 @@ final class LeaseStore {
 
   /** What may be ended now: not while its credential may be in the making. */
   private static final String DUE =
-      ENDING
+      LeaseRows.KNOWN
+          + " AND "
+          + ENDING
           + " AND next_attempt_at <= now() AND (settled OR token_accessor IS NULL OR deadline +"
-          + " interval '15 seconds' < now())";
+          + " interval '25 seconds' < now())";
 
   private final JdbcTemplate template;
   private final JdbcClient jdbc;
@@ -193,18 +196,20 @@ final class LeaseStore {
                 .optional());
   }
 
-  /** Makes an active lease live longer, together with its audit record. */
+  /**
+   * Makes an active lease live longer, together with its audit record. Its own epoch stays: a stop
+   * from before this renewal still means it.
+   */
   Activation extend(UUID id, Duration life, long epoch, AuditRecord record) {
     return underEpoch(
         record,
         epoch,
         () ->
             jdbc.sql(
-                    "UPDATE lease SET epoch = ?, expires_at = greatest(expires_at,"
-                        + " least(max_expires_at, now() + ? * interval '1 second')) WHERE id = ?"
-                        + " AND state = 'active' RETURNING "
+                    "UPDATE lease SET expires_at = greatest(expires_at, least(max_expires_at, now()"
+                        + " + ? * interval '1 second')) WHERE id = ? AND state = 'active' RETURNING "
                         + LeaseRows.COLUMNS)
-                .params(epoch, life.toSeconds(), id)
+                .params(life.toSeconds(), id)
                 .query(LeaseRows::read)
                 .optional());
   }
@@ -259,18 +264,21 @@ final class LeaseStore {
    * Gives a lease up that was being handed out, whatever became of it meanwhile: even one that was
    * taken for gone has to be ended if there is a credential after all.
    *
-   * @param vaultLeaseId Vault's id of the credential that was made; null if none is known
+   * @param made the credential that was made; null if none is known
    * @param settled whether nothing can be made any more in its name
    */
-  void abandon(UUID id, @Nullable String vaultLeaseId, boolean settled) {
+  void abandon(UUID id, @Nullable VaultCredential made, boolean settled) {
     inTransaction(() ->
         jdbc.sql(
                 "UPDATE lease SET state = 'revoke_pending', ended_at = NULL, vault_lease_id ="
-                    + " CAST(:vaultLeaseId AS text), settled = :settled, revoke_at ="
-                    + " coalesce(revoke_at, now()), revoke_reason = coalesce(revoke_reason,"
-                    + " 'abandoned'), next_attempt_at = now() WHERE id = :id AND (state <>"
-                    + " 'revoked' OR CAST(:vaultLeaseId AS text) IS NOT NULL)")
-            .param("vaultLeaseId", vaultLeaseId)
+                    + " CAST(:vaultLeaseId AS text), revocable = :revocable, expires_at ="
+                    + " coalesce(expires_at, now() + CAST(:life AS bigint) * interval '1 second'),"
+                    + " settled = :settled, revoke_at = coalesce(revoke_at, now()), revoke_reason ="
+                    + " coalesce(revoke_reason, 'abandoned'), next_attempt_at = now() WHERE id ="
+                    + " :id AND (state <> 'revoked' OR CAST(:vaultLeaseId AS text) IS NOT NULL)")
+            .param("vaultLeaseId", made == null ? null : made.leaseId())
+            .param("revocable", made == null || made.revocable())
+            .param("life", made == null || made.leaseId() == null ? null : made.life().toSeconds())
             .param("settled", settled)
             .param("id", id)
             .update());
@@ -288,14 +296,35 @@ final class LeaseStore {
   }
 
   /**
-   * Takes leases that must be ended, so that no other replica works on them at the same time. A
-   * replica that dies with them gives them back by itself.
+   * Says of leases that must be gone for longer than the bound, and are not known to be, that they
+   * are irrevocable: whether or not anybody has got to them yet.
+   *
+   * @return those of which it was not said before
+   */
+  List<Lease> raiseAlarms(Duration bound, Function<Lease, AuditRecord> alarm) {
+    return inTransaction(() -> {
+      List<Lease> late =
+          jdbc.sql(
+                  "UPDATE lease SET state = 'irrevocable' WHERE state = 'revoke_pending' AND"
+                      + " revoke_at + ? * interval '1 second' <= now() RETURNING "
+                      + LeaseRows.COLUMNS)
+              .param(bound.toSeconds())
+              .query(LeaseRows::read)
+              .list();
+      late.forEach(lease -> write(alarm.apply(lease)));
+      return late;
+    });
+  }
+
+  /**
+   * Takes leases that must be ended, those first that were tried least, so that no other replica
+   * works on them at the same time. A replica that dies with them gives them back by itself.
    */
   List<Lease> claim(int limit) {
     return claimWhere(
         "SELECT id FROM lease WHERE "
             + DUE
-            + " ORDER BY next_attempt_at LIMIT ? FOR UPDATE SKIP LOCKED",
+            + " ORDER BY attempts, next_attempt_at LIMIT ? FOR UPDATE SKIP LOCKED",
         limit);
   }
 
@@ -320,15 +349,16 @@ final class LeaseStore {
             .list());
   }
 
-  /** It is gone. */
-  boolean ended(UUID id, AuditRecord record) {
+  /**
+   * It is gone: what was claimed, as it was then. If something has been learnt about it since, such
+   * as a credential that nobody knew of, it is not.
+   */
+  boolean ended(Lease claimed, AuditRecord record) {
     return inTransaction(() -> {
       boolean ended =
-          jdbc.sql(
-                      "UPDATE lease SET state = 'revoked', ended_at = now(), last_error = NULL"
-                          + " WHERE id = ? AND "
-                          + ENDING)
-                  .param(id)
+          asClaimed(
+                      claimed,
+                      "UPDATE lease SET state = 'revoked', ended_at = now(), last_error = NULL")
                   .update()
               == 1;
       if (ended) {
@@ -338,32 +368,27 @@ final class LeaseStore {
     });
   }
 
-  /**
-   * It is not known to be gone.
-   *
-   * @param alarm written when this makes it irrevocable; null while it is merely pending
-   */
-  void notEnded(UUID id, String error, Duration pause, @Nullable AuditRecord alarm) {
-    inTransaction(() -> {
-      jdbc.sql(
-              "UPDATE lease SET last_error = ?, next_attempt_at = now() + ? * interval '1"
-                  + " millisecond' WHERE id = ? AND "
-                  + ENDING)
-          .params(error, pause.toMillis(), id)
-          .update();
-      boolean became =
-          alarm != null
-              && jdbc.sql(
-                          "UPDATE lease SET state = 'irrevocable' WHERE id = ? AND state ="
-                              + " 'revoke_pending'")
-                      .param(id)
-                      .update()
-                  == 1;
-      if (became && alarm != null) {
-        write(alarm);
-      }
-      return became;
-    });
+  /** It is not known to be gone, and is tried again after the pause. */
+  void notEnded(Lease claimed, String error, Duration pause) {
+    inTransaction(() ->
+        asClaimed(
+                claimed,
+                "UPDATE lease SET last_error = :error, next_attempt_at = now() + :pause * interval"
+                    + " '1 millisecond'")
+            .param("error", error)
+            .param("pause", pause.toMillis())
+            .update());
+  }
+
+  private JdbcClient.StatementSpec asClaimed(Lease claimed, String change) {
+    return jdbc.sql(
+            change
+                + " WHERE id = :id AND attempts = :attempts AND vault_lease_id IS NOT DISTINCT FROM"
+                + " CAST(:vaultLeaseId AS text) AND "
+                + ENDING)
+        .param("id", claimed.id())
+        .param("attempts", claimed.attempts())
+        .param("vaultLeaseId", claimed.vaultLeaseId());
   }
 
   private void write(AuditRecord record) {

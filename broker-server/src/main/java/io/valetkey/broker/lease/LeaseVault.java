@@ -28,6 +28,7 @@ import org.springframework.web.client.RestClientException;
  */
 final class LeaseVault {
 
+  private static final int OWNER_MARGIN = 30;
   private static final int LONGEST_ERROR = 300;
   private static final int BAD_REQUEST = 400;
   private static final int FORBIDDEN = 403;
@@ -76,7 +77,7 @@ final class LeaseVault {
 
   /** A little longer than the lease, so that it is we who end the lease and not a lapse. */
   static Duration ownerLife(Duration leaseLife) {
-    return leaseLife.plusSeconds(30);
+    return leaseLife.plusSeconds(OWNER_MARGIN);
   }
 
   /** Asks for the credential, in the name of the owner token. */
@@ -98,33 +99,44 @@ final class LeaseVault {
     return EngineCalls.read(source, Objects.requireNonNull(answer));
   }
 
-  /** Lets an owner token live so long from now on. */
+  /**
+   * Lets an owner token live so long from now on.
+   *
+   * @throws IllegalStateException if Vault gives it less
+   */
   void prolong(String accessor, Duration life) {
-    var _ =
+    Map<String, Object> answer =
         post(
             "auth/token/renew-accessor",
             Map.of("accessor", accessor, "increment", life.toSeconds() + "s"));
+    long given =
+        answer.get("auth") instanceof Map<?, ?> auth
+                && auth.get("lease_duration") instanceof Number seconds
+            ? seconds.longValue()
+            : 0;
+    if (given < life.minusSeconds(OWNER_MARGIN).toSeconds()) {
+      throw new IllegalStateException(
+          "Vault lets the owner token live " + given + " s only: look at its token role");
+    }
   }
 
   /**
    * Makes a lease live longer.
    *
    * @return how long it lives now; Vault may give less than was asked
+   * @throws IllegalStateException if Vault does not say
    */
   Duration renew(String vaultLeaseId, Duration life) {
     Map<String, Object> answer =
         post("sys/leases/renew", Map.of("lease_id", vaultLeaseId, "increment", life.toSeconds()));
-    return answer.get("lease_duration") instanceof Number seconds
-        ? Duration.ofSeconds(seconds.longValue())
-        : Duration.ZERO;
+    if (answer.get("lease_duration") instanceof Number seconds && seconds.longValue() > 0) {
+      return Duration.ofSeconds(seconds.longValue());
+    }
+    throw new IllegalStateException("Vault does not say how long the lease lives now");
   }
 
-  /**
-   * Ends a lease and looks whether it is gone. Safe to repeat.
-   *
-   * @param expired whether its own end has passed
-   */
-  Ending end(Lease lease, boolean expired) {
+  /** Ends a lease and looks whether it is gone. Safe to repeat. */
+  Ending end(Lease lease) {
     try {
       String accessor = lease.accessor();
       if (accessor == null) {
@@ -144,7 +156,7 @@ final class LeaseVault {
       if (exists("auth/token/lookup-accessor", "accessor", accessor)) {
         return new Ending.Failed("Vault still has the owner token");
       }
-      return lease.revocable() || expired
+      return lease.revocable() || lease.over()
           ? new Ending.Gone()
           : new Ending.NotPossible(
               "the credential is valid until its own end, whatever Vault does; see the table of"
@@ -183,9 +195,8 @@ final class LeaseVault {
   private static boolean isUnknown(VaultException failure) {
     int status = VaultConnection.status(failure);
     String said = String.valueOf(failure.getMessage());
-    return status == NOT_FOUND
-        || ((status == BAD_REQUEST || status == FORBIDDEN)
-            && (said.contains("invalid accessor") || said.contains("invalid lease")));
+    return (status == BAD_REQUEST || status == FORBIDDEN || status == NOT_FOUND)
+        && (said.contains("invalid accessor") || said.contains("invalid lease"));
   }
 
   /**
@@ -194,7 +205,7 @@ final class LeaseVault {
    * @return null if we may not list them
    */
   @Nullable Set<String> list(LeaseEngine engine, String mount, String role) {
-    String prefix = EngineCalls.leasePrefix(engine, mount, role, false);
+    String prefix = EngineCalls.leasePrefix(engine, mount, role);
     try {
       List<String> keys =
           connection().call(operations -> operations.list("sys/leases/lookup/" + prefix));

@@ -4,13 +4,14 @@ import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.Holder;
 import io.valetkey.broker.audit.AuditRecord.Outcome;
 import io.valetkey.broker.audit.OpenRecord;
+import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.upstream.VaultConnection;
 import java.net.InetAddress;
 import java.time.Clock;
 import java.util.Optional;
 import java.util.UUID;
-import java.util.function.Predicate;
+import java.util.function.BiPredicate;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
 import org.springframework.transaction.support.TransactionOperations;
@@ -24,40 +25,49 @@ public final class Leases implements AutoCloseable {
   private final RenewLease renewLease;
   private final Reaper reaper;
   private final LeaseSelfTest selfTest;
-  private final @Nullable VaultConnection vault;
+  private final @Nullable Vaults vaults;
+
+  /**
+   * Two connections to the same Vault, each with turns of its own: however many ask for leases,
+   * they do not keep others from being taken back.
+   */
+  public record Vaults(VaultConnection making, VaultConnection ending) {}
 
   /**
    * Puts the parts together; nothing runs before {@link Reaper#start()}.
    *
    * @param transactions transactions on the data source, read committed, with a time-out
-   * @param vault a connection for leases alone, which belongs to them from here on; null if there
-   *     is no Vault
-   * @param targets which addresses a self-test may connect to
+   * @param connections for what must be told when the common pool is full
+   * @param vaults which belong to the leases from here on; null if there is no Vault
+   * @param targets which addresses and ports a self-test may connect to
    */
   public Leases(
       DataSource dataSource,
+      Connections connections,
       TransactionOperations transactions,
-      @Nullable VaultConnection vault,
+      @Nullable Vaults vaults,
       LeaseSettings settings,
       Access access,
-      Predicate<InetAddress> targets,
+      BiPredicate<InetAddress, Integer> targets,
       Clock clock) {
-    this.vault = vault;
-    this.book = new LeaseBook(dataSource);
+    this.vaults = vaults;
+    this.book = new LeaseBook(dataSource, connections);
     this.store = new LeaseStore(dataSource, transactions);
-    var leaseVault = new LeaseVault(vault, settings);
-    var endLease = new EndLease(store, leaseVault, settings.revocationBound(), clock);
-    this.selfTest = new LeaseSelfTest(store, leaseVault, endLease, new TargetProbe(targets));
+    var decisions = new LeaseDecisions(access);
+    var making = new LeaseVault(vaults == null ? null : vaults.making(), settings);
+    var ending = new LeaseVault(vaults == null ? null : vaults.ending(), settings);
+    var endLease = new EndLease(store, ending, settings.revocationBound(), clock);
+    this.selfTest = new LeaseSelfTest(store, making, endLease, new TargetProbe(targets));
     this.reaper =
         new Reaper(
             store,
             book,
             endLease,
-            new Reconciler(book, store, leaseVault, clock),
-            access,
+            new Reconciler(book, store, ending, clock),
+            decisions,
             settings.parallelRevocations());
-    this.issueLease = new IssueLease(access, store, leaseVault, reaper);
-    this.renewLease = new RenewLease(access, store, leaseVault, clock);
+    this.issueLease = new IssueLease(decisions, store, making, reaper);
+    this.renewLease = new RenewLease(decisions, store, making, clock);
   }
 
   /** Ends what must not be out any more. */
@@ -116,8 +126,9 @@ public final class Leases implements AutoCloseable {
   @Override
   public void close() {
     reaper.close();
-    if (vault != null) {
-      vault.close();
+    if (vaults != null) {
+      vaults.making().close();
+      vaults.ending().close();
     }
   }
 }

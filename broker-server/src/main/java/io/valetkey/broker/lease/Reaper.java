@@ -1,21 +1,15 @@
 package io.valetkey.broker.lease;
 
-import io.valetkey.broker.access.Access;
+import io.valetkey.broker.access.Decision;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.locks.Condition;
-import java.util.concurrent.locks.ReentrantLock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -23,28 +17,29 @@ import org.slf4j.LoggerFactory;
  * Ends what must not be out any more: expired, abandoned, stopped and withdrawn leases. Every
  * issuing replica has one; they share the work by what they claim, and one that is left does it
  * all.
+ *
+ * <p>Three threads that never wait for one another: one orders what must end and raises the alarm
+ * for what has not, one tries, one compares with Vault. A target that hangs costs turns and delays
+ * neither an order nor an alarm.
  */
 public final class Reaper implements AutoCloseable {
 
   private static final Logger log = LoggerFactory.getLogger(Reaper.class);
   private static final Duration INTERVAL = Duration.ofSeconds(1);
-  private static final Duration FULL_CHECK = Duration.ofSeconds(30);
-  private static final int BATCH = 64;
+  private static final Duration FULL_CHECK = Duration.ofSeconds(10);
 
   private final LeaseStore store;
   private final LeaseBook book;
   private final EndLease endLease;
   private final Reconciler reconciler;
-  private final Access access;
+  private final LeaseDecisions decisions;
   private final Semaphore turns;
   private final ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor();
-  private final ReentrantLock lock = new ReentrantLock();
-  private final Condition woken = lock.newCondition();
   private final AtomicBoolean viewsChanged = new AtomicBoolean(true);
-  private final Thread thread;
-  private volatile boolean running = true;
+  private final Rounds ordering = new Rounds("lease-orders", INTERVAL, this::order);
+  private final Rounds ending = new Rounds("lease-reaper", INTERVAL, this::end);
+  private final Rounds comparing;
   private volatile LeaseBook.Counts counts = new LeaseBook.Counts(0, 0, 0, 0);
-  private boolean wanted;
   private long nextFullCheck = System.nanoTime();
 
   /** Makes one that begins with {@link #start()}. */
@@ -53,20 +48,22 @@ public final class Reaper implements AutoCloseable {
       LeaseBook book,
       EndLease endLease,
       Reconciler reconciler,
-      Access access,
+      LeaseDecisions decisions,
       int parallel) {
     this.store = store;
     this.book = book;
     this.endLease = endLease;
     this.reconciler = reconciler;
-    this.access = access;
+    this.decisions = decisions;
     this.turns = new Semaphore(parallel);
-    this.thread = Thread.ofPlatform().name("lease-reaper").daemon().unstarted(this::run);
+    this.comparing = new Rounds("lease-reconciler", Reconciler.INTERVAL, reconciler::look);
   }
 
   /** Begins to work; every view must be complete. */
   public void start() {
-    thread.start();
+    ordering.start();
+    ending.start();
+    comparing.start();
   }
 
   /** What is out, as of the last round. */
@@ -74,26 +71,20 @@ public final class Reaper implements AutoCloseable {
     return counts;
   }
 
-  /** How many leases Vault has of our roles that we know nothing of; -1 if we may not look. */
+  /** How many leases Vault has of our roles that we know nothing of; -1 if that is not known. */
   public int unknownLeases() {
     return reconciler.unknown();
   }
 
-  /** Begins a round now. */
-  public void wake() {
-    lock.lock();
-    try {
-      wanted = true;
-      woken.signal();
-    } finally {
-      lock.unlock();
-    }
+  /** There is something to end: begins now. */
+  void wake() {
+    ending.wake();
   }
 
   /** Stops or the policy have changed: looks at every lease again, now. */
   public void viewsChanged() {
     viewsChanged.set(true);
-    wake();
+    ordering.wake();
   }
 
   /**
@@ -101,97 +92,69 @@ public final class Reaper implements AutoCloseable {
    *
    * @return whether it is gone now
    */
-  public boolean endNow(UUID id) {
+  boolean endNow(UUID id) {
     return store.claim(id).map(endLease::attempt).orElse(false);
   }
 
-  private void run() {
-    while (running) {
-      try {
-        round();
-        awaitWork();
-      } catch (RefusedException e) {
-        log.warn("Leases have to wait: {}", e.detail());
-        pause();
-      } catch (InterruptedException e) {
-        running = false;
-      } catch (RuntimeException | Error e) {
-        // Nobody else would end what must be ended.
-        log.error("A round of ending leases failed and is tried again", e);
-        pause();
-      }
-    }
-  }
-
-  private void awaitWork() throws InterruptedException {
-    lock.lockInterruptibly();
-    try {
-      long left = INTERVAL.toNanos();
-      while (!wanted && left > 0) {
-        left = woken.awaitNanos(left);
-      }
-      wanted = false;
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  private void pause() {
-    try {
-      TimeUnit.MILLISECONDS.sleep(INTERVAL.toMillis());
-    } catch (InterruptedException e) {
-      running = false;
-    }
-  }
-
-  private void round() throws InterruptedException {
-    var _ = store.requestOverdue();
+  private void order() {
+    int ordered = store.requestOverdue();
     if (viewsChanged.getAndSet(false) || System.nanoTime() - nextFullCheck > 0) {
-      nextFullCheck = System.nanoTime() + FULL_CHECK.toNanos();
-      endWhatDoesNotStand();
+      ordered += orderWhatDoesNotStand();
     }
-    List<Lease> claimed;
-    do {
-      claimed = store.claim(BATCH);
-      attemptAll(claimed);
-    } while (claimed.size() == BATCH && running);
-    reconciler.lookIfDue();
+    if (ordered > 0) {
+      ending.wake();
+    }
+    endLease.raiseAlarms();
     counts = book.counts();
   }
 
-  /** A view that is too old ends nothing, and is looked at again when it is fresh. */
-  private void endWhatDoesNotStand() {
-    for (Lease lease : book.live()) {
-      ProblemCode why = access.whyLeaseEnds(lease.holder(), lease.scope());
-      if (why != null && why.status() == 503) {
+  /** A view that is too old ends nothing; then, and if anything fails, all is looked at again. */
+  private int orderWhatDoesNotStand() {
+    boolean complete = false;
+    int ordered = 0;
+    try {
+      boolean decided = true;
+      for (Lease lease : book.live()) {
+        switch (decisions.kept(lease)) {
+          case Decision.Granted _ -> {}
+          case Decision.Undecidable _ -> decided = false;
+          case Decision.Refused(ProblemCode code, String _) -> {
+            boolean stopped = code == ProblemCode.STOPPED;
+            var reason = stopped ? EndReason.STOPPED : EndReason.WITHDRAWN;
+            ordered += store.requestEnd(lease.id(), reason, null) ? 1 : 0;
+          }
+        }
+      }
+      complete = decided;
+      return ordered;
+    } finally {
+      if (complete) {
+        nextFullCheck = System.nanoTime() + FULL_CHECK.toNanos();
+      } else {
         viewsChanged.set(true);
-      } else if (why != null) {
-        var reason = why == ProblemCode.STOPPED ? EndReason.STOPPED : EndReason.WITHDRAWN;
-        var _ = store.requestEnd(lease.id(), reason, null);
+      }
+      if (ordered > 0) {
+        ending.wake();
       }
     }
   }
 
-  private void attemptAll(List<Lease> leases) throws InterruptedException {
-    List<Future<?>> attempts = new ArrayList<>();
-    for (Lease lease : leases) {
+  /** Takes as many as there are free turns, and does not wait for those under way. */
+  private void end() throws InterruptedException {
+    List<Lease> claimed;
+    do {
       turns.acquire();
-      attempts.add(
-          workers.submit(() -> {
-            try {
-              attempt(lease);
-            } finally {
-              turns.release();
-            }
-          }));
-    }
-    for (Future<?> attempt : attempts) {
+      int free = 1 + turns.drainPermits();
+      claimed = List.of();
       try {
-        attempt.get();
-      } catch (ExecutionException e) {
-        log.error("Ending a lease failed and is tried again", e.getCause());
+        claimed = store.claim(free);
+      } finally {
+        turns.release(free - claimed.size());
       }
-    }
+      for (Lease lease : claimed) {
+        workers.execute(() -> attempt(lease));
+      }
+    } while (!claimed.isEmpty());
   }
 
   private void attempt(Lease lease) {
@@ -199,14 +162,19 @@ public final class Reaper implements AutoCloseable {
       var _ = endLease.attempt(lease);
     } catch (RefusedException e) {
       log.warn("The end of lease {} is not recorded yet: {}", lease.id(), e.detail());
+    } catch (RuntimeException e) {
+      log.error("Ending lease {} failed and is tried again", lease.id(), e);
+    } finally {
+      turns.release();
     }
   }
 
   /** Ends the work; what was claimed goes back by itself. */
   @Override
   public void close() {
-    running = false;
-    thread.interrupt();
+    ordering.close();
+    ending.close();
+    comparing.close();
     workers.shutdownNow();
   }
 }

@@ -22,7 +22,9 @@ import org.springframework.web.client.RestClientException;
 final class Reconciler {
 
   private static final Logger log = LoggerFactory.getLogger(Reconciler.class);
-  private static final Duration INTERVAL = Duration.ofMinutes(1);
+
+  /** How often to look. */
+  static final Duration INTERVAL = Duration.ofMinutes(1);
 
   /** A lease that is being handed out or has just ended stands in one list only. */
   private static final Duration SETTLED = Duration.ofSeconds(90);
@@ -32,7 +34,6 @@ final class Reconciler {
   private final LeaseVault vault;
   private final Clock clock;
   private final Map<String, Long> strangers = new HashMap<>();
-  private long nextNanos = System.nanoTime() + INTERVAL.toNanos();
   private volatile int unknown;
   private boolean forbiddenSaid;
 
@@ -43,21 +44,12 @@ final class Reconciler {
     this.clock = clock;
   }
 
-  /** How many leases of our roles we know nothing of; -1 if we may not look. */
+  /** How many leases of our roles we know nothing of; -1 if that is not known. */
   int unknown() {
     return unknown;
   }
 
-  /** Looks, once a minute. Called by one thread. */
-  void lookIfDue() {
-    if (System.nanoTime() - nextNanos < 0) {
-      return;
-    }
-    nextNanos = System.nanoTime() + INTERVAL.toNanos();
-    look();
-  }
-
-  /** Looks now. */
+  /** Looks now. Called by one thread. */
   void look() {
     try {
       Set<String> found = new HashSet<>();
@@ -73,6 +65,7 @@ final class Reconciler {
       }
       unknown = complete ? settledStrangers(found) : -1;
     } catch (VaultException | RestClientException | RefusedException e) {
+      unknown = -1;
       log.warn("Leases could not be compared with Vault: {}", LeaseVault.said(e));
     }
   }

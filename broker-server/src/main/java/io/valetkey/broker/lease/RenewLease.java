@@ -1,6 +1,6 @@
 package io.valetkey.broker.lease;
 
-import io.valetkey.broker.access.Access;
+import io.valetkey.broker.access.Decision;
 import io.valetkey.broker.access.Holder;
 import io.valetkey.broker.audit.AuditRecord.Outcome;
 import io.valetkey.broker.audit.OpenRecord;
@@ -24,8 +24,8 @@ final class RenewLease {
   private final LeaseVault vault;
   private final Clock clock;
 
-  RenewLease(Access access, LeaseStore store, LeaseVault vault, Clock clock) {
-    this.decisions = new LeaseDecisions(access);
+  RenewLease(LeaseDecisions decisions, LeaseStore store, LeaseVault vault, Clock clock) {
+    this.decisions = decisions;
     this.store = store;
     this.vault = vault;
     this.clock = clock;
@@ -40,12 +40,15 @@ final class RenewLease {
    *     cannot be renewed
    */
   Lease renew(Holder holder, Lease lease, OpenRecord record) {
-    long epoch = decisions.require(holder, lease.destination(), lease.scope()).epoch();
+    Decision.Granted granted = decisions.require(holder, lease.destination(), lease.scope());
+    // The lease as well as whoever asks: it may have been had through what was stopped since.
+    LeaseSource source = decisions.requireKept(lease);
     if (lease.state() != LeaseState.ACTIVE) {
       throw new RefusedException(ProblemCode.CONFLICT, "The lease has ended: ask for a new one.");
     }
     String vaultLease = lease.vaultLeaseId();
-    Duration left = Duration.between(clock.instant(), lease.maxExpiresAt());
+    Duration left =
+        IssueLease.least(Duration.between(clock.instant(), lease.maxExpiresAt()), granted.ttl());
     if (vaultLease == null || !lease.renewable() || left.toSeconds() < 1) {
       throw new RefusedException(
           ProblemCode.CONFLICT, "The lease cannot be renewed: ask for a new one.");
@@ -56,11 +59,10 @@ final class RenewLease {
       record.detail("life_seconds", life.toSeconds());
       return decisions.settle(
           holder,
-          lease.destination(),
-          lease.scope(),
-          epoch,
+          granted,
+          source,
           under -> store.extend(lease.id(), life, under, record.completed(Outcome.GRANTED, null)));
-    } catch (VaultException | RestClientException e) {
+    } catch (VaultException | RestClientException | IllegalStateException e) {
       throw new RefusedException(
           ProblemCode.CREDENTIAL_UNAVAILABLE, "Vault did not renew: " + LeaseVault.said(e));
     }

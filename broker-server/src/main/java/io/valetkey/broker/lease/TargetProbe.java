@@ -11,7 +11,7 @@ import java.sql.SQLException;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
-import java.util.function.Predicate;
+import java.util.function.BiPredicate;
 import org.jspecify.annotations.Nullable;
 
 /** Uses a login of PostgreSQL as an agent would, and looks whether it has ended. */
@@ -27,14 +27,14 @@ final class TargetProbe {
       FROM pg_roles r WHERE rolname = session_user
       """;
 
-  private final Predicate<InetAddress> allowed;
+  private final BiPredicate<InetAddress, Integer> allowed;
 
   /**
    * Makes a probe.
    *
-   * @param allowed which addresses it may connect to
+   * @param allowed which addresses and ports it may connect to
    */
-  TargetProbe(Predicate<InetAddress> allowed) {
+  TargetProbe(BiPredicate<InetAddress, Integer> allowed) {
     this.allowed = allowed;
   }
 
@@ -53,10 +53,6 @@ final class TargetProbe {
 
     static Session none(VaultCredential credential) {
       return new Session(credential, null, "");
-    }
-
-    @Nullable String leaseId() {
-      return credential.leaseId();
     }
 
     /** Whether the open session was ended, and no new one can be had. */
@@ -114,7 +110,7 @@ final class TargetProbe {
             + (origin.getPort() < 0 ? 5432 : origin.getPort())
             + (origin.getRawPath().isEmpty() ? "/" : origin.getRawPath());
     try {
-      requireAllowed(origin.getHost());
+      url += "?sslmode=" + (isLoopback(origin) ? "disable" : "verify-full");
       Connection connection = DriverManager.getConnection(url, login(credential));
       steps.add(new Step("use", "passed", "The target accepts the login"));
       look(connection, source.fixed(), steps);
@@ -128,12 +124,22 @@ final class TargetProbe {
     return Session.none(credential);
   }
 
-  private void requireAllowed(String host) throws UnknownHostException, SQLException {
-    for (InetAddress address : InetAddress.getAllByName(host)) {
-      if (!allowed.test(address)) {
+  /**
+   * Whether the target is on this machine. Everywhere else its certificate must be the right one,
+   * so that no credential is sent to anybody but the target.
+   *
+   * @throws SQLException if it has an address that is not allowed
+   */
+  private boolean isLoopback(URI origin) throws UnknownHostException, SQLException {
+    boolean loopback = true;
+    int port = origin.getPort() < 0 ? 5432 : origin.getPort();
+    for (InetAddress address : InetAddress.getAllByName(origin.getHost())) {
+      if (!allowed.test(address, port)) {
         throw new SQLException("not allowed", "an address that is not allowed");
       }
+      loopback &= address.isLoopbackAddress();
     }
+    return loopback;
   }
 
   private static Properties login(VaultCredential credential) {

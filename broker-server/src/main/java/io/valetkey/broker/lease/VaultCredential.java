@@ -1,6 +1,7 @@
 package io.valetkey.broker.lease;
 
 import java.time.Duration;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** What Vault answered when it was asked for a credential. */
@@ -10,14 +11,14 @@ final class VaultCredential {
   private final Duration life;
   private final boolean renewable;
   private final boolean revocable;
-  private final LeasedCredential credential;
+  private final Supplier<LeasedCredential> credential;
 
   VaultCredential(
       @Nullable String leaseId,
       Duration life,
       boolean renewable,
       boolean revocable,
-      LeasedCredential credential) {
+      Supplier<LeasedCredential> credential) {
     this.leaseId = leaseId;
     this.life = life;
     this.renewable = renewable;
@@ -44,7 +45,13 @@ final class VaultCredential {
     return revocable;
   }
 
+  /**
+   * The credential itself.
+   *
+   * @throws IllegalStateException if a member is missing that must be there; names it, never shows
+   *     one
+   */
   LeasedCredential credential() {
-    return credential;
+    return credential.get();
   }
 }

@@ -97,7 +97,7 @@ final class Judge {
         cause,
         new StopTarget(StopTarget.Kind.AGENT, agent),
         reason,
-        rule.stopFor() == null ? null : now.plus(rule.stopFor()),
+        rule.stopFor() == null ? null : stops.databaseTime().plus(rule.stopFor()),
         sender.name(),
         new AuditRecord(
             now,

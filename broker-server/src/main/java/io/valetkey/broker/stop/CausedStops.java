@@ -25,6 +25,11 @@ public final class CausedStops {
     this.store = store;
   }
 
+  /** The time by the database's clock, which is the one that ends stops. */
+  public Instant databaseTime() {
+    return store.databaseTime();
+  }
+
   /**
    * The stop that is in force after an order.
    *

@@ -4,6 +4,7 @@ import static io.valetkey.broker.lease.LeaseWorld.await;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.valetkey.broker.Policies;
 import io.valetkey.broker.RunningBroker;
 import io.valetkey.broker.lease.LeaseWorld.Answer;
 import io.valetkey.realparts.NeedsVault;
@@ -232,6 +233,39 @@ class LeaseStopTest {
           }
         },
         task -> Thread.ofVirtual().start(task));
+  }
+
+  @Test
+  void targetThatHangs_delaysNeitherTheEndOfOthersNorItsOwnAlarm() throws Exception {
+    orders.connect(vault, "slow");
+    OrdersDatabase.role(vault, "slow", "slow", "SELECT pg_sleep(60);");
+    vault.policy(
+        "valetkey-lease-database-slow",
+        "path \"database/creds/slow\" { capabilities = [\"read\"] }");
+    new Policies(broker)
+        .destination("slow-db", LeaseWorld.destination(orders.origin(), "slow", ""))
+        .scope("slow-db", "read", "{\"lease\":{\"maxLive\":50}}")
+        .grant("other-slow", "other", "slow-db", List.of("read"))
+        .await(broker);
+    String others = LeaseWorld.token(broker.url(), "other-subject", "slow-db");
+    int hanging = 20;
+    for (int i = 0; i < hanging; i++) {
+      Answer slow =
+          LeaseWorld.lease(broker.url(), others, "slow-" + i, "{\"destination\":\"slow-db\"}");
+      assertThat(slow.status()).isEqualTo(201);
+    }
+    Answer mine = LeaseWorld.lease(broker.url(), token(), "mine");
+    Answer first =
+        admin("POST", "/stops", "{\"target\":{\"agent\":\"other\"},\"reason\":\"a test\"}");
+    Thread.sleep(1500);
+
+    stopAgent();
+
+    await("gone", Duration.ofSeconds(12), () -> !orders.dynamicRoles().contains(mine.username()));
+    await(
+        "the alarm for all of them",
+        BOUND.plusSeconds(8),
+        () -> progress(first).body().path("leases").path("irrevocable").asInt() == hanging);
   }
 
   @Test

@@ -13,6 +13,7 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
 import java.util.UUID;
@@ -206,6 +207,69 @@ class LeaseTest {
     String unknown = broker.url() + "/v1/leases/" + UUID.randomUUID();
     assertThat(LeaseWorld.send("GET", unknown, others, null).status()).isEqualTo(404);
     orders.connect(mine.username(), mine.password()).close();
+  }
+
+  @Test
+  void pathThatLeadsElsewhere_leadsNowhere() throws Exception {
+    String token = token("bot-subject", "orders-db");
+    for (String path :
+        List.of(
+            "/v1/leases/../../admin/v1/issuers",
+            "/v1/leases/%2e%2e/%2e%2e/admin/v1/issuers",
+            "/v1/leases;x/../admin/v1/issuers",
+            "/v1/leases//admin")) {
+      Answer answer = LeaseWorld.send("GET", broker.url() + path, token, null);
+      assertThat(answer.status()).as(path).isIn(400, 401, 404);
+      assertThat(answer.body().has("items")).as(path).isFalse();
+    }
+  }
+
+  @Test
+  void narrowerRole_endsWhatWasLeasedByTheWiderOne() throws Exception {
+    vault.policy(
+        "valetkey-lease-database-orders-ro",
+        "path \"database/creds/orders-ro\" { capabilities = [\"read\"] }");
+    new Policies(broker)
+        .destination("moving", LeaseWorld.destination(orders.origin(), "orders-ro", ""))
+        .scope("moving", "use", "{\"lease\":{}}")
+        .grant("bot-moving", "bot", "moving", List.of("use"))
+        .await(broker);
+    String token = token("bot-subject", "moving");
+    Answer lease = LeaseWorld.lease(broker.url(), token, null, "{\"destination\":\"moving\"}");
+    assertThat(lease.status()).isEqualTo(201);
+
+    new Policies(broker)
+        .write(
+            "scope",
+            "moving/use",
+            "UPDATE scope SET spec = ?::jsonb WHERE destination = 'moving'",
+            "{\"lease\":{\"role\":\"another\"}}")
+        .await(broker);
+
+    await("the wider login is gone", P3, () -> isGone(lease));
+  }
+
+  @Test
+  void grantThatEnds_boundsTheLease() throws Exception {
+    new Policies(broker)
+        .destination("until", LeaseWorld.destination(orders.origin(), "orders-ro", ""))
+        .scope("until", "use", "{\"lease\":{}}")
+        .write(
+            "grant",
+            "bot-until",
+            "INSERT INTO agent_grant (name, agent, destination, spec, version)"
+                + " VALUES ('bot-until', 'bot', 'until', ?::jsonb, 1)",
+            "{\"agent\":\"bot\",\"destination\":\"until\",\"scopes\":[\"use\"],\"expiresAt\":\"%s\"}"
+                .formatted(Instant.now().plusSeconds(60).truncatedTo(ChronoUnit.SECONDS)))
+        .await(broker);
+
+    Answer lease =
+        LeaseWorld.lease(
+            broker.url(), token("bot-subject", "until"), null, "{\"destination\":\"until\"}");
+
+    assertThat(lease.status()).isEqualTo(201);
+    assertThat(Instant.parse(lease.body().path("expires_at").asString()))
+        .isBefore(Instant.now().plusSeconds(62));
   }
 
   @Test

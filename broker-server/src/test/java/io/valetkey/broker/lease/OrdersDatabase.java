@@ -69,9 +69,19 @@ public final class OrdersDatabase implements AutoCloseable {
   /** Sets Vault's database engine up at {@code database/}, with the roles of this database. */
   public void configure(RealVault vault) {
     vault.send("POST", "sys/mounts/database", Map.of("type", "database"));
+    connect(vault, "orders");
+    role(vault, "orders-ro", template("revocation"));
     vault.send(
         "POST",
-        "database/config/orders",
+        "database/static-roles/orders-app",
+        Map.of("db_name", "orders", "username", "orders_static", "rotation_period", "24h"));
+  }
+
+  /** One more connection of Vault to this database, with queues of its own. */
+  public void connect(RealVault vault, String name) {
+    vault.send(
+        "POST",
+        "database/config/" + name,
         Map.of(
             "plugin_name",
             "postgresql-database-plugin",
@@ -85,21 +95,21 @@ public final class OrdersDatabase implements AutoCloseable {
             "vault-admin-password",
             "max_open_connections",
             "20"));
-    role(vault, "orders-ro", template("revocation"));
-    vault.send(
-        "POST",
-        "database/static-roles/orders-app",
-        Map.of("db_name", "orders", "username", "orders_static", "rotation_period", "24h"));
   }
 
   /** Writes the role, with another way to take its logins back. */
   public static void role(RealVault vault, String name, String revocation) {
+    role(vault, name, "orders", revocation);
+  }
+
+  /** Writes a role on one of the connections. */
+  public static void role(RealVault vault, String name, String connection, String revocation) {
     vault.send(
         "POST",
         "database/roles/" + name,
         Map.of(
             "db_name",
-            "orders",
+            connection,
             "creation_statements",
             template("creation"),
             "renew_statements",

@@ -37,7 +37,7 @@ class TemplateLintTest {
           creation | IN ROLE orders_reader                                       | `` | member of no group
           creation | WITH LOGIN                                                  | WITH LOGIN CREATEROLE | more than
           revocation | ALTER ROLE "{{name}}" NOLOGIN;                            | `` | NOLOGIN
-          revocation | pg_terminate_backend(pid, 5000)                           | pg_cancel_backend(pid) | pg_terminate_backend
+          revocation | pg_terminate_backend(pid, 2000)                           | pg_cancel_backend(pid) | pg_terminate_backend
           revocation | COMMIT;                                                   | `` | one transaction
           revocation | DROP ROLE IF EXISTS "{{name}}";                           | `` | not dropped
           renewal  | VALID UNTIL '{{expiration}}'                                | NOLOGIN | renewal

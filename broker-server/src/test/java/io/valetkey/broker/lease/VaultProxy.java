@@ -30,6 +30,8 @@ public final class VaultProxy implements AutoCloseable {
     BEFORE,
     /** Vault carries it out; then something happens, and it is never answered. */
     AFTER,
+    /** Vault carries it out; then something happens, and it is answered. */
+    MEANWHILE,
     /** Vault carries it out, and the answer is lost. */
     LOSE_ANSWER,
     /** Vault gets it twice, and the second answer is given. */
@@ -99,6 +101,11 @@ public final class VaultProxy implements AutoCloseable {
         var _ = forward(exchange, body);
         next.event().run();
         exchange.close();
+      }
+      case MEANWHILE -> {
+        HttpResponse<byte[]> response = forward(exchange, body);
+        next.event().run();
+        answer(exchange, response);
       }
       case LOSE_ANSWER -> {
         var _ = forward(exchange, body);
