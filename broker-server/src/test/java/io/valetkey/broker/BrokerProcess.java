@@ -2,10 +2,8 @@ package io.valetkey.broker;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.HttpURLConnection;
 import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -14,24 +12,62 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The broker as a process of its own, on the database of another one, so that it can be killed. */
+/**
+ * The broker as a process of its own, on the database of another one, so that it can be stopped,
+ * continued and killed.
+ */
 public final class BrokerProcess implements AutoCloseable {
 
   private final Process process;
   private final int port;
+  private final int management;
+  private final int gateway;
   private final Path log;
 
-  private BrokerProcess(Process process, int port, Path log) {
+  private BrokerProcess(Process process, int port, int management, int gateway, Path log) {
     this.process = process;
     this.port = port;
+    this.management = management;
+    this.gateway = gateway;
     this.log = log;
   }
 
-  /** Starts one and waits until it answers. */
+  /** Starts one under names of its own and waits until it is ready. */
   public static BrokerProcess start(
       RunningBroker neighbour, Path folder, Map<String, String> settings) {
     int port = RunningBroker.freePort();
     int gateway = RunningBroker.freePort();
+    return start(
+        neighbour,
+        folder,
+        port,
+        gateway,
+        "http://127.0.0.1:" + port,
+        "http://127.0.0.1:" + gateway,
+        settings);
+  }
+
+  /** Starts a replica of a broker, under its names, and waits until it is ready. */
+  public static BrokerProcess replica(RunningBroker of, Path folder, Map<String, String> settings) {
+    return start(
+        of,
+        folder,
+        RunningBroker.freePort(),
+        RunningBroker.freePort(),
+        of.url(),
+        of.gatewayUrl(),
+        settings);
+  }
+
+  private static BrokerProcess start(
+      RunningBroker neighbour,
+      Path folder,
+      int port,
+      int gateway,
+      String publicUrl,
+      String gatewayUrl,
+      Map<String, String> settings) {
+    int management = RunningBroker.freePort();
     Map<String, String> all = new LinkedHashMap<>();
     all.put(
         "spring.datasource.url",
@@ -43,10 +79,10 @@ public final class BrokerProcess implements AutoCloseable {
     all.put("spring.datasource.password", "postgres");
     all.put("server.port", String.valueOf(port));
     all.put("server.address", "127.0.0.1");
-    all.put("management.server.port", "0");
+    all.put("management.server.port", String.valueOf(management));
     all.put("management.server.address", "127.0.0.1");
-    all.put("valetkey.public-url", "http://127.0.0.1:" + port);
-    all.put("valetkey.gateway.public-url", "http://127.0.0.1:" + gateway);
+    all.put("valetkey.public-url", publicUrl);
+    all.put("valetkey.gateway.public-url", gatewayUrl);
     all.put("valetkey.gateway.port", String.valueOf(gateway));
     all.put("valetkey.gateway.address", "127.0.0.1");
     all.putAll(settings);
@@ -67,37 +103,40 @@ public final class BrokerProcess implements AutoCloseable {
               .redirectErrorStream(true)
               .redirectOutput(log.toFile())
               .start();
-      var started = new BrokerProcess(process, port, log);
-      started.awaitAnswer();
+      var started = new BrokerProcess(process, port, management, gateway, log);
+      started.awaitReady();
       return started;
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
   }
 
-  private void awaitAnswer() throws IOException {
+  private void awaitReady() {
     long end = System.nanoTime() + Duration.ofSeconds(120).toNanos();
-    HttpClient client = HttpClient.newHttpClient();
-    var request = HttpRequest.newBuilder(URI.create(url() + "/oauth2/jwks")).build();
-    while (process.isAlive() && System.nanoTime() < end) {
-      try {
-        if (client.send(request, BodyHandlers.discarding()).statusCode() == 200) {
-          return;
-        }
-      } catch (IOException e) {
-        // It does not listen yet.
-      } catch (InterruptedException e) {
-        throw new IllegalStateException(e);
+    while (!isReady()) {
+      if (!process.isAlive() || System.nanoTime() > end) {
+        kill();
+        throw new AssertionError("the broker did not start:\n" + log());
       }
-      pause();
+      pause(50);
     }
-    process.destroyForcibly();
-    throw new AssertionError("the broker did not start:\n" + Files.readString(log));
   }
 
-  private static void pause() {
+  public boolean isReady() {
     try {
-      Thread.sleep(50);
+      URI uri = URI.create("http://127.0.0.1:" + management + "/actuator/health/readiness");
+      HttpURLConnection connection = (HttpURLConnection) uri.toURL().openConnection();
+      connection.setConnectTimeout(500);
+      connection.setReadTimeout(2000);
+      return connection.getResponseCode() == 200;
+    } catch (IOException e) {
+      return false;
+    }
+  }
+
+  private static void pause(long millis) {
+    try {
+      Thread.sleep(millis);
     } catch (InterruptedException e) {
       throw new IllegalStateException(e);
     }
@@ -107,18 +146,61 @@ public final class BrokerProcess implements AutoCloseable {
     return "http://127.0.0.1:" + port;
   }
 
-  /** SIGKILL: no hook, no handler, nothing is written any more. Waits until it is dead. */
-  public void kill() {
+  public String gatewayUrl() {
+    return "http://127.0.0.1:" + gateway;
+  }
+
+  public int gatewayPort() {
+    return gateway;
+  }
+
+  public String log() {
     try {
-      process.destroyForcibly().waitFor();
+      return Files.readString(log);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** SIGSTOP: it keeps its memory and its sockets, and does nothing. */
+  public void pause() {
+    signal("STOP");
+  }
+
+  public void resume() {
+    signal("CONT");
+  }
+
+  private void signal(String name) {
+    try {
+      int code =
+          new ProcessBuilder("kill", "-" + name, Long.toString(process.pid()))
+              .inheritIO()
+              .start()
+              .waitFor();
+      if (code != 0) {
+        throw new AssertionError("kill -" + name + " failed");
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     } catch (InterruptedException e) {
       throw new IllegalStateException(e);
     }
   }
 
+  /** SIGKILL: no hook, no handler, nothing is written any more. Waits until it is dead. */
+  public void kill() {
+    process.destroyForcibly();
+    awaitEnd();
+  }
+
   /** SIGTERM: it ends in its own way. Waits for it. */
   public void terminate() {
     process.destroy();
+    awaitEnd();
+  }
+
+  private void awaitEnd() {
     try {
       process.waitFor();
     } catch (InterruptedException e) {

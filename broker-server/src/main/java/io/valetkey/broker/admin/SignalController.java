@@ -105,19 +105,6 @@ class SignalController {
 
   /** A flood must not write itself into the trail. */
   private RefusedException recorded(OpenRecord record, RefusedException refusal) {
-    if (refusal.code() == ProblemCode.RATE_LIMITED
-        || refusal.code() == ProblemCode.AUDIT_UNAVAILABLE) {
-      return refusal;
-    }
-    try {
-      boolean ours = refusal.code().status() >= 500;
-      auditLog.await(
-          ours
-              ? record.failed(refusal.code(), refusal.detail())
-              : record.refused(refusal.code(), refusal.detail()));
-      return refusal;
-    } catch (RefusedException unavailable) {
-      return unavailable;
-    }
+    return refusal.code() == ProblemCode.RATE_LIMITED ? refusal : auditLog.refuse(record, refusal);
   }
 }

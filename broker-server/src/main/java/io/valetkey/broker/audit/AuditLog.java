@@ -100,6 +100,29 @@ public final class AuditLog implements AutoCloseable {
     }
   }
 
+  /**
+   * Completes the record of a refusal and waits for it.
+   *
+   * @return what may be said: the refusal, or that its record could not be written. A refusal for
+   *     just that reason is not waited for a second time: the caller has waited already
+   */
+  public RefusedException refuse(OpenRecord record, RefusedException refusal) {
+    if (refusal.code() == ProblemCode.AUDIT_UNAVAILABLE) {
+      return refusal;
+    }
+    try {
+      boolean ours = refusal.code().status() >= 500;
+      var _ =
+          await(
+              ours
+                  ? record.failed(refusal.code(), refusal.detail())
+                  : record.refused(refusal.code(), refusal.detail()));
+      return refusal;
+    } catch (RefusedException unavailable) {
+      return unavailable;
+    }
+  }
+
   /** Whether the last flush succeeded. */
   public boolean healthy() {
     return healthy;

@@ -101,7 +101,7 @@ final class AwsCredentials extends HttpServlet {
 
   private void refuse(OpenRecord record, HttpServletResponse response, RefusedException refusal)
       throws IOException {
-    RefusedException said = LeaseEndpoint.recorded(auditLog, record, refusal);
+    RefusedException said = auditLog.refuse(record, refusal);
     ProblemAnswer.send(response, said, record.decisionId());
   }
 

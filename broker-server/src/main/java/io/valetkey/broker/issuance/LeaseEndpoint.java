@@ -208,18 +208,6 @@ final class LeaseEndpoint extends HttpServlet {
   /** A refusal leaves its record first; if it cannot, nothing is said but that. */
   private void refuse(OpenRecord record, HttpServletResponse response, RefusedException refusal)
       throws IOException {
-    ProblemAnswer.send(response, recorded(auditLog, record, refusal), record.decisionId());
-  }
-
-  static RefusedException recorded(AuditLog auditLog, OpenRecord record, RefusedException refusal) {
-    try {
-      auditLog.await(
-          refusal.code().status() >= 500
-              ? record.failed(refusal.code(), refusal.detail())
-              : record.refused(refusal.code(), refusal.detail()));
-      return refusal;
-    } catch (RefusedException unavailable) {
-      return unavailable;
-    }
+    ProblemAnswer.send(response, auditLog.refuse(record, refusal), record.decisionId());
   }
 }

@@ -118,25 +118,7 @@ final class TokenEndpoint extends HttpServlet {
       RefusedException refusal,
       TokenRequest.@Nullable Way way)
       throws IOException {
-    RefusedException said = refusal;
-    // A record that was not durable in time is not waited for a second time: the caller has waited
-    // for the whole deadline already.
-    if (refusal.code() != ProblemCode.AUDIT_UNAVAILABLE) {
-      said = recorded(record, refusal);
-    }
+    RefusedException said = auditLog.refuse(record, refusal);
     OAuthError.of(said.code(), said.detail(), way).send(response, record.decisionId());
-  }
-
-  private RefusedException recorded(OpenRecord record, RefusedException refusal) {
-    try {
-      boolean ours = refusal.code().status() >= 500;
-      auditLog.await(
-          ours
-              ? record.failed(refusal.code(), refusal.detail())
-              : record.refused(refusal.code(), refusal.detail()));
-      return refusal;
-    } catch (RefusedException unavailable) {
-      return unavailable;
-    }
   }
 }

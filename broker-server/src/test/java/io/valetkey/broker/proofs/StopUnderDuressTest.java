@@ -3,6 +3,7 @@ package io.valetkey.broker.proofs;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.valetkey.broker.BrokerProcess;
 import io.valetkey.broker.RunningBroker;
 import io.valetkey.realparts.NeedsVault;
 import io.valetkey.realparts.RealVault;
