@@ -240,23 +240,39 @@ final class LeaseStore {
   /**
    * Orders the end of a live lease, durably; whoever ends leases does the rest.
    *
-   * @param record what the audit trail keeps of the order; null where the end itself is enough
    * @return whether it was live
    */
-  boolean requestEnd(UUID id, EndReason reason, @Nullable AuditRecord record) {
+  boolean requestEnd(UUID id, EndReason reason) {
+    return inTransaction(() ->
+        jdbc.sql(
+                    "UPDATE lease SET state = 'revoke_pending', revoke_at = now(),"
+                        + " next_attempt_at = now(), revoke_reason = ? WHERE id = ? AND "
+                        + LIVE)
+                .params(reason.word(), id)
+                .update()
+            == 1);
+  }
+
+  /**
+   * Orders the end of an active lease and takes it, for whoever ends it at once.
+   *
+   * @return what was taken; empty if it was not active
+   */
+  Optional<Lease> requestAndClaim(UUID id, EndReason reason, AuditRecord record) {
     return inTransaction(() -> {
-      boolean ordered =
+      Optional<Lease> claimed =
           jdbc.sql(
-                      "UPDATE lease SET state = 'revoke_pending', revoke_at = now(),"
-                          + " next_attempt_at = now(), revoke_reason = ? WHERE id = ? AND "
-                          + LIVE)
-                  .params(reason.word(), id)
-                  .update()
-              == 1;
-      if (ordered && record != null) {
+                  "UPDATE lease SET state = 'revoke_pending', revoke_at = now(), revoke_reason = ?,"
+                      + " attempts = attempts + 1, next_attempt_at = now() + ? * interval '1"
+                      + " second' WHERE id = ? AND state = 'active' RETURNING "
+                      + LeaseRows.COLUMNS)
+              .params(reason.word(), CLAIM.toSeconds(), id)
+              .query(LeaseRows::read)
+              .optional();
+      if (claimed.isPresent()) {
         write(record);
       }
-      return ordered;
+      return claimed;
     });
   }
 

@@ -23,6 +23,7 @@ public final class Leases implements AutoCloseable {
   private final LeaseStore store;
   private final IssueLease issueLease;
   private final RenewLease renewLease;
+  private final EndLease endLease;
   private final Reaper reaper;
   private final LeaseSelfTest selfTest;
   private final @Nullable Vaults vaults;
@@ -56,7 +57,7 @@ public final class Leases implements AutoCloseable {
     var decisions = new LeaseDecisions(access);
     var making = new LeaseVault(vaults == null ? null : vaults.making(), settings);
     var ending = new LeaseVault(vaults == null ? null : vaults.ending(), settings);
-    var endLease = new EndLease(store, ending, settings.revocationBound(), clock);
+    this.endLease = new EndLease(store, ending, settings.revocationBound(), clock);
     this.selfTest = new LeaseSelfTest(store, making, endLease, new TargetProbe(targets));
     this.reaper =
         new Reaper(
@@ -115,10 +116,9 @@ public final class Leases implements AutoCloseable {
    * @return the lease as it is then; without a new order if it had ended before
    */
   public Lease release(Lease lease, OpenRecord record) {
-    if (store.requestEnd(lease.id(), EndReason.RELEASED, record.completed(Outcome.GRANTED, null))) {
-      var _ = reaper.endNow(lease.id());
-      reaper.wake();
-    }
+    store
+        .requestAndClaim(lease.id(), EndReason.RELEASED, record.completed(Outcome.GRANTED, null))
+        .ifPresent(endLease::attempt);
     return book.find(lease.id()).orElse(lease);
   }
 

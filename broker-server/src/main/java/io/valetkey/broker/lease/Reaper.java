@@ -5,7 +5,6 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.time.Duration;
 import java.util.List;
-import java.util.UUID;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
@@ -87,15 +86,6 @@ public final class Reaper implements AutoCloseable {
     ordering.wake();
   }
 
-  /**
-   * Tries to end one lease at once, for a caller that waits.
-   *
-   * @return whether it is gone now
-   */
-  boolean endNow(UUID id) {
-    return store.claim(id).map(endLease::attempt).orElse(false);
-  }
-
   private void order() {
     int ordered = store.requestOverdue();
     if (viewsChanged.getAndSet(false) || System.nanoTime() - nextFullCheck > 0) {
@@ -121,7 +111,7 @@ public final class Reaper implements AutoCloseable {
           case Decision.Refused(ProblemCode code, String _) -> {
             boolean stopped = code == ProblemCode.STOPPED;
             var reason = stopped ? EndReason.STOPPED : EndReason.WITHDRAWN;
-            ordered += store.requestEnd(lease.id(), reason, null) ? 1 : 0;
+            ordered += store.requestEnd(lease.id(), reason) ? 1 : 0;
           }
         }
       }

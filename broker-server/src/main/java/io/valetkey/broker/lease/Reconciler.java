@@ -81,7 +81,7 @@ final class Reconciler {
       boolean settled = lease.createdAt().isBefore(clock.instant().minus(SETTLED));
       if (settled && accessor != null) {
         log.warn("Lease {} is not at Vault any more, without our doing", lease.id());
-        var _ = store.requestEnd(lease.id(), EndReason.LOST, null);
+        var _ = store.requestEnd(lease.id(), EndReason.LOST);
       }
     }
     return strange;
