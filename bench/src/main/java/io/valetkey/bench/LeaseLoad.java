@@ -13,6 +13,7 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -71,15 +72,12 @@ public final class LeaseLoad {
       new PolicySeed(postgres, database).write(issuer, 1, 1, "https://upstream.test");
       lease(postgres, database);
       int port = ServerProcess.freePort();
-      String admin = vault.rootToken() + vault.rootToken();
       Map<String, String> settings =
           Map.of(
               "valetkey.vault.uri",
               vault.uri().toString(),
               "valetkey.vault.token",
-              vault.rootToken(),
-              "valetkey.admin.bootstrap-token",
-              admin);
+              vault.rootToken());
       try (var broker =
           Servers.broker(folder, postgres, database, port, ServerProcess.freePort(), settings)) {
         String api = "http://127.0.0.1:" + port;
@@ -92,7 +90,7 @@ public final class LeaseLoad {
                 options.number("connections", 8));
         System.out.printf("broker process %d, Vault %s%n", broker.pid(), vault.uri());
         load.compare(options.number("leases", 400), options.number("rounds", 5));
-        load.stop(options.number("stopped", 500), admin);
+        load.stop(options.number("stopped", 500), postgres, database);
       }
       Conditions.print();
     }
@@ -311,7 +309,7 @@ public final class LeaseLoad {
     }
   }
 
-  private void stop(int leases, String admin) throws Exception {
+  private void stop(int leases, BenchPostgres postgres, String database) throws Exception {
     try (ExecutorService threads = Executors.newFixedThreadPool(connections)) {
       List<Future<String>> made = new ArrayList<>();
       for (int i = 0; i < leases; i++) {
@@ -322,28 +320,20 @@ public final class LeaseLoad {
       }
     }
     long begun = System.nanoTime();
-    String stop =
-        right(
-                HttpRequest.newBuilder(URI.create(api + "/admin/v1/stops"))
-                    .header("Authorization", "Bearer " + admin)
-                    .header("Content-Type", "application/json")
-                    .POST(
-                        BodyPublishers.ofString(
-                            "{\"target\":{\"agent\":\"agent-0\"},\"reason\":\"bench\"}")),
-                201)
-            .path("id")
-            .asString();
-    JsonNode progress = JSON.createObjectNode();
-    while (!progress.path("acknowledged").asBoolean(false)) {
-      Thread.sleep(Duration.ofMillis(20));
-      progress =
-          right(
-              HttpRequest.newBuilder(URI.create(api + "/admin/v1/stops/" + stop))
-                  .header("Authorization", "Bearer " + admin),
-              200);
+    postgres.execute(
+        database,
+        "WITH raised AS (UPDATE stop_epoch SET epoch = epoch + 1 RETURNING epoch) INSERT INTO stop"
+            + " (id, epoch, target_kind, target, reason, created_by) SELECT gen_random_uuid(), epoch,"
+            + " 'agent', 'agent-0', 'bench', 'bench' FROM raised",
+        "NOTIFY valetkey_change");
+    try (Connection connection = postgres.connect(database)) {
+      while (!BenchPostgres.text(connection, "SELECT count(*) FROM lease WHERE state <> 'revoked'")
+          .equals("0")) {
+        Thread.sleep(Duration.ofMillis(50));
+      }
     }
     System.out.printf(
-        "a stop of %d leases: all gone, and looked up, after %.1f s: %s%n",
-        leases, (System.nanoTime() - begun) / 1e9, progress.path("leases"));
+        "a stop of %d leases: all gone, and looked up, after %.1f s%n",
+        leases, (System.nanoTime() - begun) / 1e9);
   }
 }
