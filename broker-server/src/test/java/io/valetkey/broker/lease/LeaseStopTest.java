@@ -306,7 +306,7 @@ class LeaseStopTest {
   @Test
   void stopRacesLeasing_onTwoReplicas_leavesNoUsableLoginOnceAcknowledged() throws Exception {
     try (RunningBroker second = broker.replica(settings())) {
-      int rounds = Integer.getInteger("valetkey.races", 8);
+      int rounds = Integer.getInteger("lease.race.rounds", 8);
       AtomicInteger handedOut = new AtomicInteger();
       for (int round = 0; round < rounds; round++) {
         List<String> tokens =
@@ -318,7 +318,7 @@ class LeaseStopTest {
           String key = round + "-" + i;
           asked.add(inBackground(asks, token, key));
         }
-        Thread.sleep(round * 15L);
+        Thread.sleep(round % 20 * 15L);
         Answer stop = stopAgent();
         await("acknowledged", P3, () -> progress(stop).body().path("acknowledged").asBoolean());
         List<String> roles = orders.dynamicRoles();
