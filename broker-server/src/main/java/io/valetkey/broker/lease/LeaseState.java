@@ -2,7 +2,10 @@ package io.valetkey.broker.lease;
 
 import java.util.Locale;
 
-/** Where a lease stands. It moves down this list only, and from {@link #IRREVOCABLE} to the end. */
+/**
+ * Where a lease stands. It moves down this list, with one way back: what was taken for gone while
+ * it was being made is pending again if a credential turns up after all.
+ */
 public enum LeaseState {
   /** Recorded; nothing was asked of Vault under this lease that could outlive a minute. */
   INTENT,

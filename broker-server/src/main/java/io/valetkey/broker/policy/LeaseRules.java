@@ -104,7 +104,7 @@ final class LeaseRules {
   }
 
   private static void checkRole(String pointer, String role, Errors errors) {
-    if (!ROLE.matcher(role).matches() || role.equals("..")) {
+    if (!ROLE.matcher(role).matches()) {
       errors.invalid(pointer, "must be the name of a role in Vault, without slashes");
     }
   }
