@@ -62,13 +62,15 @@ record BrokerSettings(
    * @param privateOrigins ranges that destinations may resolve to although they are not public
    * @param trustedCertificates PEM file of additional CAs for upstreams, if there is one
    * @param drain how long open exchanges may go on when the gateway stops
+   * @param sslBundle the name of Spring's bundle with its own certificate; null for plain HTTP
    */
   record Gateway(
       String address,
       int port,
       List<Cidr> privateOrigins,
       @Nullable Path trustedCertificates,
-      Duration drain) {}
+      Duration drain,
+      @Nullable String sslBundle) {}
 
   /** What becomes of the settings that other parts read for themselves. */
   interface OtherSettings {
@@ -150,7 +152,8 @@ record BrokerSettings(
         List.copyOf(ranges),
         file(reader, "gateway.trusted-certificates"),
         reader.duration(
-            "gateway.drain", SECOND.multipliedBy(25), Duration.ZERO, SECOND.multipliedBy(900)));
+            "gateway.drain", SECOND.multipliedBy(25), Duration.ZERO, SECOND.multipliedBy(900)),
+        reader.text("gateway.ssl-bundle"));
   }
 
   private static String crypto(SettingsReader reader) {

@@ -165,15 +165,15 @@ class CoreConfiguration {
   ChangeFeed changeFeed(
       Connections connections,
       StopView stops,
-      CutCounts cuts,
       GatewayCensus census,
       PolicyView policy,
       SigningKeys keys,
+      ObjectProvider<GatewayReplica> gateway,
       BrokerSettings settings) {
     var feed = new ChangeFeed(connections, settings.poll());
     // Stops first: nothing else may delay them.
-    if (settings.has(BrokerSettings.GATEWAY)) {
-      var replica = new GatewayReplica(stops, cuts, settings.stopStaleness());
+    GatewayReplica replica = gateway.getIfAvailable();
+    if (replica != null) {
       feed.subscribe(replica.signOfLife());
       feed.subscribe(stops);
       feed.subscribe(replica);

@@ -5,6 +5,7 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.gateway.AuditTrail;
 import io.valetkey.broker.gateway.BrokerCredentials;
 import io.valetkey.broker.gateway.BrokerPermissions;
@@ -16,6 +17,7 @@ import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.CutCounts;
+import io.valetkey.broker.stop.GatewayReplica;
 import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
@@ -23,8 +25,13 @@ import io.valetkey.broker.upstream.UpstreamCredentials;
 import io.vertx.core.Vertx;
 import java.net.InetAddress;
 import java.security.GeneralSecurityException;
+import java.sql.Connection;
+import java.sql.SQLException;
 import java.time.Clock;
 import java.time.Duration;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import org.springframework.boot.ssl.SslBundles;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Conditional;
@@ -54,6 +61,12 @@ class GatewayRoleConfiguration {
     return new LiveExchanges();
   }
 
+  /** Its expiry is a metric, so that a renewal that does not come is noticed. */
+  @Bean
+  GatewayCertificate gatewayCertificate(BrokerSettings settings, SslBundles bundles) {
+    return new GatewayCertificate(settings.gateway().sslBundle(), bundles);
+  }
+
   @Bean
   GatewayServer gatewayServer(
       Vertx vertx,
@@ -64,6 +77,7 @@ class GatewayRoleConfiguration {
       Access access,
       UpstreamCredentials credentials,
       LiveExchanges live,
+      GatewayCertificate certificate,
       Clock clock,
       ConfigurableEnvironment environment)
       throws GeneralSecurityException {
@@ -72,16 +86,25 @@ class GatewayRoleConfiguration {
         GatewaySettings.of(own.address(), own.port(), settings.names().gatewayUrl());
     AddressRules rules =
         AddressRules.forDestinations(own.privateOrigins(), OwnAddresses.of(environment));
-    return new GatewayServer(
-        vertx,
-        defaults.withDrain(own.drain()),
-        new AuditTrail(auditLog),
-        new BrokerPermissions(tokens, proofs, access, settings.names().gatewayUrl()),
-        new Resolver(rules, InetAddress::getAllByName, KEEP_ADDRESSES, RESOLVE, clock),
-        new BrokerCredentials(credentials),
-        live,
-        UpstreamTrust.of(own.trustedCertificates()),
-        clock);
+    GatewayServer gateway =
+        new GatewayServer(
+            vertx,
+            defaults.withDrain(own.drain()),
+            new AuditTrail(auditLog),
+            new BrokerPermissions(tokens, proofs, access, settings.names().gatewayUrl()),
+            new Resolver(rules, InetAddress::getAllByName, KEEP_ADDRESSES, RESOLVE, clock),
+            new BrokerCredentials(credentials),
+            live,
+            UpstreamTrust.of(own.trustedCertificates()),
+            certificate.current(),
+            clock);
+    certificate.onRenewal(gateway::renew);
+    return gateway;
+  }
+
+  @Bean
+  GatewayReplica gatewayReplica(StopView stops, CutCounts cuts, BrokerSettings settings) {
+    return new GatewayReplica(stops, cuts, settings.stopStaleness());
   }
 
   @Bean
@@ -97,14 +120,16 @@ class GatewayRoleConfiguration {
       ExchangeCutter cutter,
       UpstreamCredentials credentials,
       StopView stops,
-      PolicyView policy) {
+      PolicyView policy,
+      GatewayReplica replica,
+      Connections connections) {
     stops.onChange(change -> {
       cutter.stopsChanged(change);
       credentials.dropAll();
       gateway.dropIdleConnections();
     });
     policy.onChange(cutter::policyChanged);
-    return new Listening(gateway);
+    return new Listening(gateway, replica, connections);
   }
 
   @Bean
@@ -126,10 +151,16 @@ class GatewayRoleConfiguration {
 
   private static final class Listening implements SmartLifecycle {
 
-    private final GatewayServer gateway;
+    private static final Logger log = LoggerFactory.getLogger(Listening.class);
 
-    Listening(GatewayServer gateway) {
+    private final GatewayServer gateway;
+    private final GatewayReplica replica;
+    private final Connections connections;
+
+    Listening(GatewayServer gateway, GatewayReplica replica, Connections connections) {
       this.gateway = gateway;
+      this.replica = replica;
+      this.connections = connections;
     }
 
     @Override
@@ -140,6 +171,11 @@ class GatewayRoleConfiguration {
     @Override
     public void stop() {
       gateway.stop();
+      try (Connection connection = connections.open()) {
+        replica.signOff(connection);
+      } catch (SQLException e) {
+        log.info("Stops will wait for this gateway for a while: {}", e.getMessage());
+      }
     }
 
     @Override

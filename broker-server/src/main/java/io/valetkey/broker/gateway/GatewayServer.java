@@ -13,31 +13,36 @@ import io.vertx.core.http.HttpServer;
 import io.vertx.core.http.HttpServerOptions;
 import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.http.HttpVersion;
+import io.vertx.core.net.KeyCertOptions;
+import io.vertx.core.net.ServerSSLOptions;
 import io.vertx.core.net.impl.VertxConnection;
 import java.time.Clock;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.TrustManagerFactory;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The egress gateway on its own port: HTTP/1.1 in and out, streaming in both directions. Starting
- * it binds the port; stopping it refuses new connections, lets running exchanges end within a bound
- * and cuts the rest.
+ * The egress gateway on its own port: HTTP/1.1 in and out, streaming in both directions, over TLS
+ * if it has a certificate. Starting it binds the port; stopping it refuses new connections, lets
+ * running exchanges end within a bound and cuts the rest.
  */
 public final class GatewayServer {
 
   private static final Logger log = LoggerFactory.getLogger(GatewayServer.class);
   private static final int HEADER_BYTES = 32 * 1024;
   private static final int REQUEST_LINE_BYTES = 16 * 1024;
+  private static final Set<String> TLS_VERSIONS = Set.of("TLSv1.3", "TLSv1.2");
   private static final long COUNTS_MILLIS = 60_000;
   private static final long MARGIN_SECONDS = 10;
 
@@ -53,6 +58,7 @@ public final class GatewayServer {
   private final Scrubbers scrubbers = new Scrubbers();
   private final UpstreamPools pools;
   private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
+  private volatile @Nullable KeyManagerFactory own;
   private volatile @Nullable String deployment;
   private long counts = -1;
   private volatile boolean draining;
@@ -62,6 +68,7 @@ public final class GatewayServer {
    *
    * @param live where running exchanges are found by whoever must end them
    * @param trust which authorities upstream certificates may come from
+   * @param own the gateway's own certificate and key; null for plain HTTP, with TLS in front of it
    */
   public GatewayServer(
       Vertx vertx,
@@ -72,8 +79,10 @@ public final class GatewayServer {
       Credentials credentials,
       LiveExchanges live,
       TrustManagerFactory trust,
+      @Nullable KeyManagerFactory own,
       Clock clock) {
     this.vertx = vertx;
+    this.own = own;
     this.settings = settings;
     this.trail = trail;
     this.live = live;
@@ -109,21 +118,57 @@ public final class GatewayServer {
 
     @Override
     public Future<?> start() {
+      HttpServerOptions options =
+          new HttpServerOptions()
+              .setHttp2ClearTextEnabled(false)
+              .setMaxHeaderSize(HEADER_BYTES)
+              .setMaxInitialLineLength(REQUEST_LINE_BYTES)
+              .setDecompressionSupported(false)
+              .setCompressionSupported(false);
+      KeyManagerFactory keys = own;
+      if (keys != null) {
+        options
+            .setSsl(true)
+            .setUseAlpn(false)
+            .setKeyCertOptions(KeyCertOptions.wrap(keys))
+            .setEnabledSecureTransportProtocols(TLS_VERSIONS)
+            .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
+            .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
+      }
       HttpServer server =
           vertx
-              .createHttpServer(
-                  new HttpServerOptions()
-                      .setHttp2ClearTextEnabled(false)
-                      .setMaxHeaderSize(HEADER_BYTES)
-                      .setMaxInitialLineLength(REQUEST_LINE_BYTES)
-                      .setDecompressionSupported(false)
-                      .setCompressionSupported(false))
+              .createHttpServer(options)
               .connectionHandler(GatewayServer.this::guard)
               .requestHandler(GatewayServer.this::handle)
               .invalidRequestHandler(GatewayServer.this::invalid);
       // To Vert.x any free port is a negative one, if all listeners are to share it.
       int port = settings.port() == 0 ? -1 : settings.port();
       return server.listen(port, settings.host()).onSuccess(servers::add);
+    }
+  }
+
+  private ServerSSLOptions tls(KeyManagerFactory keys) {
+    return new ServerSSLOptions()
+        .setKeyCertOptions(KeyCertOptions.wrap(keys))
+        .setEnabledSecureTransportProtocols(TLS_VERSIONS)
+        .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
+        .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
+  }
+
+  /**
+   * Takes a renewed certificate for connections that begin from now on; those that are open stay.
+   * Of a gateway that speaks plain HTTP it is ignored.
+   */
+  public void renew(KeyManagerFactory renewed) {
+    if (own == null) {
+      return;
+    }
+    own = renewed;
+    for (HttpServer server : servers) {
+      var _ =
+          server
+              .updateSSLOptions(tls(renewed))
+              .onFailure(e -> log.error("The renewed certificate of the gateway is not used", e));
     }
   }
 

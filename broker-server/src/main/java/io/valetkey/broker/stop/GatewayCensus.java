@@ -31,11 +31,13 @@ public final class GatewayCensus implements ChangeFeed.Subscriber {
 
   /**
    * The stamp of a report, and when this replica read it first. The stamp is compared, not read.
+   * One that serves for less than no time has signed off.
    */
   private record Sighting(String stamp, long epoch, long servesMillis, long firstReadNanos) {
 
     boolean mayServe(long asked) {
-      return asked - firstReadNanos <= MARGIN.plusMillis(servesMillis).toNanos();
+      return servesMillis >= 0
+          && asked - firstReadNanos <= MARGIN.plusMillis(servesMillis).toNanos();
     }
   }
 

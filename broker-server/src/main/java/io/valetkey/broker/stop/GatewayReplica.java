@@ -30,6 +30,9 @@ public final class GatewayReplica implements ChangeFeed.Subscriber {
       ON CONFLICT (id) DO UPDATE SET seen_epoch = excluded.seen_epoch, seen_at = clock_timestamp()
       """;
 
+  private static final String SIGN_OFF =
+      "UPDATE gateway_replica SET serves_millis = -1, seen_at = clock_timestamp() WHERE id = ?";
+
   private final UUID id = UUID.randomUUID();
   private final StopView view;
   private final ServingLease lease;
@@ -37,6 +40,7 @@ public final class GatewayReplica implements ChangeFeed.Subscriber {
   private final Duration staleness;
   private final Duration silence;
   private long reportedEpoch = -1;
+  private volatile boolean signedOff;
 
   /**
    * Reports for the gateway of this process, and makes its view answer only while it does.
@@ -59,14 +63,33 @@ public final class GatewayReplica implements ChangeFeed.Subscriber {
    */
   public ChangeFeed.Subscriber signOfLife() {
     return connection -> {
-      if (lease.isOver()) {
+      if (!signedOff && lease.isOver()) {
         report(connection);
       }
     };
   }
 
+  /**
+   * Says that this gateway serves nothing any more, so that no stop waits for it. Call it when
+   * every exchange has ended; from here on its view answers nothing.
+   *
+   * @throws SQLException if the database does not hear it; then it is waited for as for one that
+   *     died
+   */
+  public void signOff(Connection connection) throws SQLException {
+    signedOff = true;
+    lease.end();
+    try (PreparedStatement statement = connection.prepareStatement(SIGN_OFF)) {
+      statement.setObject(1, id);
+      statement.execute();
+    }
+  }
+
   @Override
   public void catchUp(Connection connection) throws SQLException {
+    if (signedOff) {
+      return;
+    }
     boolean news = view.actedEpoch() != reportedEpoch || !counts.unreported().isEmpty();
     if (news || lease.sinceReport().compareTo(silence) >= 0) {
       report(connection);

@@ -24,6 +24,7 @@ final class ServingLease {
 
   private final long lifeNanos;
   private volatile Term term;
+  private volatile boolean ended;
 
   ServingLease(Duration staleness) {
     this.lifeNanos = staleness.toNanos();
@@ -43,10 +44,17 @@ final class ServingLease {
     term = new Term(sentNanos, lapsed ? answeredNanos : term.beganNanos());
   }
 
+  /** Ends it for good: whoever waits need not wait for this gateway any more. */
+  void end() {
+    ended = true;
+  }
+
   /** Whether a view that was read at {@code readNanos} may be acted upon at {@code nowNanos}. */
   boolean covers(long readNanos, long nowNanos) {
     Term current = term;
-    return nowNanos - current.reportedNanos() <= lifeNanos && readNanos - current.beganNanos() >= 0;
+    return !ended
+        && nowNanos - current.reportedNanos() <= lifeNanos
+        && readNanos - current.beganNanos() >= 0;
   }
 
   /** Whether it is over, so that a report must come before anything is read. */

@@ -77,7 +77,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             Clock.systemUTC());
     server =
         new GatewayServer(
-            vertx, settings, this, this, resolver, this, live, trust, Clock.systemUTC());
+            vertx, settings, this, this, resolver, this, live, trust, null, Clock.systemUTC());
     server.start();
   }
 

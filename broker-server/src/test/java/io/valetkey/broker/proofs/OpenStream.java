@@ -41,6 +41,14 @@ final class OpenStream implements AutoCloseable {
     return stream;
   }
 
+  /** The same on a connection that is there already. */
+  static OpenStream over(Socket socket, String token) throws Exception {
+    var stream = new OpenStream(socket);
+    stream.write(head("GET", "/stream", token, ""));
+    stream.awaitBegin();
+    return stream;
+  }
+
   static String head(String method, String path, String token, String fields) {
     return method
         + " /d/openai"

@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.valetkey.broker.RunningBroker;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
@@ -91,5 +92,22 @@ class StopProgressTest {
       sum += cut(StopStage.awaitAcknowledged(first, stop));
     }
     assertThat(sum).isEqualTo(7);
+  }
+
+  @Test
+  void gatewayThatWasShutDown_isNotWaitedFor() throws Exception {
+    List<OpenStream> streams = open("bad", 1, 1);
+    second.close();
+    assertThat(streams.getLast().awaitEnd(5)).isTrue();
+
+    JsonNode stop = StopStage.order(first, "{\"agent\":\"bad\"}");
+
+    long ordered = System.nanoTime();
+    JsonNode acknowledged = StopStage.awaitAcknowledged(first, stop);
+    assertThat(Duration.ofNanos(System.nanoTime() - ordered))
+        .as("a gateway that had died would be waited for for S and a margin, 12 s")
+        .isLessThan(Duration.ofSeconds(6));
+    assertThat(acknowledged.at("/gateways/total").asInt()).isEqualTo(1);
+    assertThat(cut(acknowledged)).isEqualTo(1);
   }
 }
