@@ -5,6 +5,7 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.feed.ChangeFeed;
 import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.gateway.AuditTrail;
 import io.valetkey.broker.gateway.BrokerCredentials;
@@ -13,6 +14,7 @@ import io.valetkey.broker.gateway.ExchangeCutter;
 import io.valetkey.broker.gateway.GatewayServer;
 import io.valetkey.broker.gateway.GatewaySettings;
 import io.valetkey.broker.gateway.LiveExchanges;
+import io.valetkey.broker.gateway.SelfTestRunner;
 import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.PolicyView;
@@ -21,6 +23,7 @@ import io.valetkey.broker.stop.GatewayReplica;
 import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
+import io.valetkey.broker.upstream.SelfTests;
 import io.valetkey.broker.upstream.UpstreamCredentials;
 import io.vertx.core.Vertx;
 import java.net.InetAddress;
@@ -107,6 +110,13 @@ class GatewayRoleConfiguration {
     return new GatewayReplica(stops, cuts, settings.stopStaleness());
   }
 
+  /** Among what follows the database, after the policy. */
+  @Bean
+  SelfTestRunner selfTestRunner(
+      Connections connections, PolicyView policy, StopView stops, GatewayServer gateway) {
+    return new SelfTestRunner(new SelfTests(connections), policy, stops, gateway);
+  }
+
   @Bean
   ExchangeCutter exchangeCutter(
       LiveExchanges live, Access access, CutCounts counts, GatewayServer gateway) {
@@ -122,7 +132,11 @@ class GatewayRoleConfiguration {
       StopView stops,
       PolicyView policy,
       GatewayReplica replica,
+      SelfTestRunner selfTests,
+      ChangeFeed feed,
       Connections connections) {
+    // Last, so that a test meets the policy that had been stored when it was asked for.
+    feed.subscribe(selfTests);
     stops.onChange(change -> {
       cutter.stopsChanged(change);
       credentials.dropAll();

@@ -2,6 +2,7 @@ package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.models.OpenAPI;
 import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyStore;
@@ -13,6 +14,7 @@ import io.valetkey.broker.signal.Timeline;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.upstream.SelfTests;
 import java.time.Clock;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.security.autoconfigure.actuate.web.servlet.EndpointRequest;
@@ -63,8 +65,9 @@ public class AdminConfiguration {
   }
 
   @Bean
-  SelfTestController selfTestController(Leases leases, PolicyView policy, AuditLog auditLog) {
-    return new SelfTestController(leases.selfTest(), policy, auditLog);
+  SelfTestController selfTestController(
+      Leases leases, Connections connections, PolicyView policy, AuditLog auditLog) {
+    return new SelfTestController(leases.selfTest(), new SelfTests(connections), policy, auditLog);
   }
 
   @Bean

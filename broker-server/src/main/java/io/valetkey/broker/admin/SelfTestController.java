@@ -5,14 +5,18 @@ import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.lease.LeaseSelfTest;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
 import io.valetkey.broker.policy.JsonFields;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.policy.StrictJson;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.upstream.SelfTestStep;
+import io.valetkey.broker.upstream.SelfTests;
 import jakarta.servlet.http.HttpServletRequest;
 import java.io.IOException;
 import java.util.List;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.ResponseEntity;
 import org.springframework.security.core.annotation.AuthenticationPrincipal;
@@ -27,13 +31,18 @@ import tools.jackson.databind.node.ObjectNode;
 @Hidden
 class SelfTestController {
 
-  private final LeaseSelfTest selfTest;
+  private static final Set<String> METHODS = Set.of("GET", "HEAD");
+
+  private final LeaseSelfTest leased;
+  private final SelfTests brokered;
   private final PolicyView policy;
   private final AuditLog auditLog;
   private final StrictJson json = new StrictJson();
 
-  SelfTestController(LeaseSelfTest selfTest, PolicyView policy, AuditLog auditLog) {
-    this.selfTest = selfTest;
+  SelfTestController(
+      LeaseSelfTest leased, SelfTests brokered, PolicyView policy, AuditLog auditLog) {
+    this.leased = leased;
+    this.brokered = brokered;
     this.policy = policy;
     this.auditLog = auditLog;
   }
@@ -46,43 +55,79 @@ class SelfTestController {
       throws IOException {
     AdminRequest request = new AdminRequest(http);
     request.allowParameters();
-    String scope = scope(request, http);
+    Wish wish = wish(request, http);
     Destination destination = policy.current().destination(name);
     if (destination == null) {
       throw new RefusedException(ProblemCode.NOT_FOUND, "There is no such destination.");
     }
+    boolean isBrokered = destination.kind() == DestinationKind.HTTP;
+    wish.require(isBrokered);
     OpenRecord record = auditLog.open("admin.test");
     record.destination(name).detail("actor", admin.name());
-    List<LeaseSelfTest.Step> steps = run(destination, scope, record);
-    boolean failed = steps.stream().anyMatch(LeaseSelfTest.Step::failed);
-    record.detail("failed_steps", steps.stream().filter(LeaseSelfTest.Step::failed).count());
-    auditLog.await(
-        failed
-            ? record.failed(ProblemCode.CREDENTIAL_UNAVAILABLE, "The self-test failed")
-            : record.granted(OpenRecord.ANY_EPOCH));
-    return JsonAnswers.ok(document(failed, steps));
+    List<SelfTestStep> steps =
+        isBrokered ? brokered(destination, wish, record) : leased(destination, wish, record);
+    return JsonAnswers.ok(document(steps.stream().anyMatch(SelfTestStep::failed), steps));
   }
 
-  private List<LeaseSelfTest.Step> run(
-      Destination destination, @Nullable String scope, OpenRecord record) {
+  /** Something of ours goes upstream, so that is on record first. */
+  private List<SelfTestStep> brokered(Destination destination, Wish wish, OpenRecord record) {
+    String method = wish.method() == null ? "GET" : wish.method();
+    if (wish.path() != null) {
+      record.detail("method", method).detail("path", wish.path());
+    }
+    auditLog.await(record.granted(OpenRecord.ANY_EPOCH));
+    return brokered.run(destination.name(), method, wish.path());
+  }
+
+  private List<SelfTestStep> leased(Destination destination, Wish wish, OpenRecord record) {
     try {
-      return selfTest.run(destination, scope);
+      List<SelfTestStep> steps = leased.run(destination, wish.scope());
+      long failed = steps.stream().filter(SelfTestStep::failed).count();
+      record.detail("failed_steps", failed);
+      auditLog.await(
+          failed > 0
+              ? record.failed(ProblemCode.CREDENTIAL_UNAVAILABLE, "The self-test failed")
+              : record.granted(OpenRecord.ANY_EPOCH));
+      return steps;
     } catch (RefusedException e) {
       auditLog.await(record.refused(e.code(), e.detail()));
       throw e;
     }
   }
 
-  /** The body may be left out. */
-  private @Nullable String scope(AdminRequest request, HttpServletRequest http) throws IOException {
-    boolean empty = http.getContentLengthLong() <= 0 && http.getHeader("Transfer-Encoding") == null;
-    return empty ? null : JsonFields.read(request.body(json), fields -> fields.text("scope"));
+  /** What to test: a scope of a leased destination, a request to a brokered one. */
+  private record Wish(@Nullable String scope, @Nullable String method, @Nullable String path) {
+
+    void require(boolean isBrokered) {
+      if (isBrokered && scope != null) {
+        throw AdminRequest.invalid("A brokered destination is tested by a path, not by a scope.");
+      }
+      if (!isBrokered && (path != null || method != null)) {
+        throw AdminRequest.invalid("A leased destination is tested by a scope, not by a path.");
+      }
+      if (method != null && (path == null || !METHODS.contains(method))) {
+        throw AdminRequest.invalid("The method must be GET or HEAD, and goes with a path.");
+      }
+      if (path != null && !path.startsWith("/")) {
+        throw AdminRequest.invalid("The path must start with a slash.");
+      }
+    }
   }
 
-  private static ObjectNode document(boolean failed, List<LeaseSelfTest.Step> steps) {
+  /** The body may be left out. */
+  private Wish wish(AdminRequest request, HttpServletRequest http) throws IOException {
+    boolean empty = http.getContentLengthLong() <= 0 && http.getHeader("Transfer-Encoding") == null;
+    return empty
+        ? new Wish(null, null, null)
+        : JsonFields.read(
+            request.body(json),
+            fields -> new Wish(fields.text("scope"), fields.text("method"), fields.text("path")));
+  }
+
+  private static ObjectNode document(boolean failed, List<SelfTestStep> steps) {
     ObjectNode document = JsonAnswers.object().put("outcome", failed ? "failed" : "passed");
     ArrayNode list = document.putArray("steps");
-    for (LeaseSelfTest.Step step : steps) {
+    for (SelfTestStep step : steps) {
       list.addObject()
           .put("step", step.step())
           .put("result", step.result())

@@ -1,8 +1,10 @@
 package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.net.Resolver;
+import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.upstream.SelfTestStep;
 import io.vertx.core.Context;
 import io.vertx.core.DeploymentOptions;
 import io.vertx.core.Future;
@@ -51,6 +53,7 @@ public final class GatewayServer {
   private final Trail trail;
   private final LiveExchanges live;
   private final Credentials credentials;
+  private final Resolver resolver;
   private final Admission admission;
   private final Uses uses = new Uses();
   private final DeferredRecords deferred = new DeferredRecords();
@@ -87,6 +90,7 @@ public final class GatewayServer {
     this.trail = trail;
     this.live = live;
     this.credentials = credentials;
+    this.resolver = resolver;
     this.admission = new Admission(permissions, uses, resolver, credentials, live, clock);
     this.pools = new UpstreamPools(vertx, settings, trust);
     this.bounds = new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred);
@@ -191,6 +195,15 @@ public final class GatewayServer {
     uses.flush(trail);
     deferred.flush();
     dropIdleConnections();
+  }
+
+  /**
+   * Tries a destination out, for nobody: blocks, for at most half a minute.
+   *
+   * @param path what is asked for at the upstream; null to send nothing
+   */
+  List<SelfTestStep> probe(Destination destination, String method, @Nullable String path) {
+    return new UpstreamProbe(vertx, resolver, credentials, pools, destination).run(method, path);
   }
 
   /** Whether the port is bound. */

@@ -6,6 +6,7 @@ import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
 import io.valetkey.broker.policy.LeaseEngine;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.upstream.SelfTestStep;
 import io.valetkey.broker.upstream.VaultConnection;
 import java.util.ArrayList;
 import java.util.List;
@@ -40,34 +41,19 @@ public final class LeaseSelfTest {
   }
 
   /**
-   * One thing that was tried.
-   *
-   * @param step what
-   * @param result {@code passed}, {@code failed} or {@code skipped}
-   * @param detail one sentence; never a secret
-   */
-  public record Step(String step, String result, String detail) {
-
-    /** Whether this is a fault. */
-    public boolean failed() {
-      return result.equals("failed");
-    }
-  }
-
-  /**
    * Tests a scope of a destination.
    *
    * @param scope the scope; null for the only one that there is
    * @throws RefusedException {@link ProblemCode#INVALID_REQUEST} if it cannot be told what to test
    */
-  public List<Step> run(Destination destination, @Nullable String scope) {
+  public List<SelfTestStep> run(Destination destination, @Nullable String scope) {
     if (destination.kind() == DestinationKind.HTTP) {
       throw new RefusedException(
           ProblemCode.INVALID_REQUEST, "Only leased destinations can be tested.");
     }
     String tested = scope(destination, scope);
     LeaseSource source = LeaseSource.of(destination, tested);
-    List<Step> steps = new ArrayList<>();
+    List<SelfTestStep> steps = new ArrayList<>();
     lint(source, steps);
     UUID id = UUID.randomUUID();
     var nobody = new Holder(NOBODY, NOBODY, NOBODY, null, 0, destination.name(), Set.of(tested));
@@ -102,13 +88,14 @@ public final class LeaseSelfTest {
     return leased.getFirst();
   }
 
-  private void lint(LeaseSource source, List<Step> steps) {
+  private void lint(LeaseSource source, List<SelfTestStep> steps) {
     if (source.fixed() || !source.engine().hasStaticRoles()) {
       return;
     }
     Optional<LeaseVault.Templates> templates = vault.templates(source.mount(), source.role());
     if (templates.isEmpty()) {
-      steps.add(new Step("template", "skipped", "Our login may not read the role at Vault"));
+      steps.add(
+          new SelfTestStep("template", "skipped", "Our login may not read the role at Vault"));
       return;
     }
     List<String> findings =
@@ -117,10 +104,11 @@ public final class LeaseSelfTest {
             templates.get().creation(),
             templates.get().revocation(),
             templates.get().renewal());
-    findings.forEach(finding -> steps.add(new Step("template", "failed", finding)));
+    findings.forEach(finding -> steps.add(new SelfTestStep("template", "failed", finding)));
     if (findings.isEmpty()) {
       steps.add(
-          new Step("template", "passed", "Creation, renewal and revocation are as they should"));
+          new SelfTestStep(
+              "template", "passed", "Creation, renewal and revocation are as they should"));
     }
   }
 
@@ -129,12 +117,12 @@ public final class LeaseSelfTest {
 
     private final UUID id;
     private final LeaseSource source;
-    private final List<Step> steps;
+    private final List<SelfTestStep> steps;
     private @Nullable VaultCredential made;
     private boolean asking;
     private boolean abandoned;
 
-    Attempt(UUID id, LeaseSource source, List<Step> steps) {
+    Attempt(UUID id, LeaseSource source, List<SelfTestStep> steps) {
       this.id = id;
       this.source = source;
       this.steps = steps;
@@ -144,22 +132,25 @@ public final class LeaseSelfTest {
       String step = "owner_token";
       try {
         OwnerToken owner = vault.createOwner(id, source);
-        steps.add(new Step(step, "passed", "Made by the token role, with the policy of this role"));
+        steps.add(
+            new SelfTestStep(
+                step, "passed", "Made by the token role, with the policy of this role"));
         if (!store.open(id, owner.accessor())) {
-          steps.add(new Step(step, "failed", "The test was interrupted"));
+          steps.add(new SelfTestStep(step, "failed", "The test was interrupted"));
           return null;
         }
         step = "credential";
         VaultCredential credential = ask(owner);
         steps.add(
-            new Step(step, "passed", "Made; it lives " + credential.life().toSeconds() + " s"));
+            new SelfTestStep(
+                step, "passed", "Made; it lives " + credential.life().toSeconds() + " s"));
         if (source.engine() != LeaseEngine.POSTGRESQL) {
-          steps.add(new Step("use", "skipped", "There is no driver for this engine here"));
+          steps.add(new SelfTestStep("use", "skipped", "There is no driver for this engine here"));
           return TargetProbe.Session.none(credential);
         }
         return probe.connect(source, credential, steps);
       } catch (VaultException | RestClientException | IllegalStateException e) {
-        steps.add(new Step(step, "failed", LeaseVault.said(e)));
+        steps.add(new SelfTestStep(step, "failed", LeaseVault.said(e)));
         return null;
       }
     }
@@ -188,18 +179,19 @@ public final class LeaseSelfTest {
   }
 
   private void takeBack(
-      UUID id, LeaseSource source, TargetProbe.Session session, List<Step> steps) {
+      UUID id, LeaseSource source, TargetProbe.Session session, List<SelfTestStep> steps) {
     boolean gone = store.claim(id).map(endLease::attempt).orElse(false);
     steps.add(
         gone
-            ? new Step("revoke", "passed", "Vault has neither the credential nor its owner token")
-            : new Step(
+            ? new SelfTestStep(
+                "revoke", "passed", "Vault has neither the credential nor its owner token")
+            : new SelfTestStep(
                 "revoke",
                 "failed",
                 "Vault could not take it back; it is tried again: see the lease"));
     if (source.fixed()) {
       steps.add(
-          new Step(
+          new SelfTestStep(
               "login",
               "skipped",
               "A static login ends by another password, which a test does not set"));

@@ -1,6 +1,6 @@
 package io.valetkey.broker.lease;
 
-import io.valetkey.broker.lease.LeaseSelfTest.Step;
+import io.valetkey.broker.upstream.SelfTestStep;
 import java.net.InetAddress;
 import java.net.URI;
 import java.net.UnknownHostException;
@@ -56,17 +56,17 @@ final class TargetProbe {
     }
 
     /** Whether the open session was ended, and no new one can be had. */
-    void requireGone(List<Step> steps) {
+    void requireGone(List<SelfTestStep> steps) {
       if (connection == null) {
         return;
       }
       steps.add(
           isOpen(connection)
-              ? new Step(
+              ? new SelfTestStep(
                   "session",
                   "failed",
                   "The open session goes on: the revocation must end it (pg_terminate_backend)")
-              : new Step("session", "passed", "The open session was ended"));
+              : new SelfTestStep("session", "passed", "The open session was ended"));
       steps.add(tryAgain());
     }
 
@@ -78,14 +78,15 @@ final class TargetProbe {
       }
     }
 
-    private Step tryAgain() {
+    private SelfTestStep tryAgain() {
       try (Connection again = DriverManager.getConnection(url, login(credential))) {
-        return new Step("login", "failed", "The login still works: " + isOpen(again));
+        return new SelfTestStep("login", "failed", "The login still works: " + isOpen(again));
       } catch (SQLException e) {
         boolean refused = "28P01".equals(e.getSQLState()) || "28000".equals(e.getSQLState());
         return refused
-            ? new Step("login", "passed", "The target refuses the login")
-            : new Step("login", "failed", "The target could not be asked: " + e.getSQLState());
+            ? new SelfTestStep("login", "passed", "The target refuses the login")
+            : new SelfTestStep(
+                "login", "failed", "The target could not be asked: " + e.getSQLState());
       }
     }
 
@@ -101,7 +102,7 @@ final class TargetProbe {
     }
   }
 
-  Session connect(LeaseSource source, VaultCredential credential, List<Step> steps) {
+  Session connect(LeaseSource source, VaultCredential credential, List<SelfTestStep> steps) {
     URI origin = URI.create(source.origin());
     String url =
         "jdbc:postgresql://"
@@ -112,14 +113,15 @@ final class TargetProbe {
     try {
       url += "?sslmode=" + (isLoopback(origin) ? "disable" : "verify-full");
       Connection connection = DriverManager.getConnection(url, login(credential));
-      steps.add(new Step("use", "passed", "The target accepts the login"));
+      steps.add(new SelfTestStep("use", "passed", "The target accepts the login"));
       look(connection, source.fixed(), steps);
       return new Session(credential, connection, url);
     } catch (UnknownHostException e) {
-      steps.add(new Step("use", "failed", "The name of the target does not resolve here"));
+      steps.add(new SelfTestStep("use", "failed", "The name of the target does not resolve here"));
     } catch (SQLException e) {
       steps.add(
-          new Step("use", "failed", "The target refused or did not answer: " + e.getSQLState()));
+          new SelfTestStep(
+              "use", "failed", "The target refused or did not answer: " + e.getSQLState()));
     }
     return Session.none(credential);
   }
@@ -153,7 +155,7 @@ final class TargetProbe {
     return properties;
   }
 
-  private static void look(Connection connection, boolean fixed, List<Step> steps)
+  private static void look(Connection connection, boolean fixed, List<SelfTestStep> steps)
       throws SQLException {
     try (var statement = connection.createStatement();
         ResultSet row = statement.executeQuery(QUESTIONS)) {
@@ -167,7 +169,8 @@ final class TargetProbe {
     }
   }
 
-  private static void note(List<Step> steps, String step, boolean holds, String what) {
-    steps.add(new Step(step, holds ? "passed" : "failed", holds ? what : "Not so: " + what));
+  private static void note(List<SelfTestStep> steps, String step, boolean holds, String what) {
+    steps.add(
+        new SelfTestStep(step, holds ? "passed" : "failed", holds ? what : "Not so: " + what));
   }
 }

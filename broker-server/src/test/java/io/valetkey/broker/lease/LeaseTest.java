@@ -365,13 +365,6 @@ class LeaseTest {
 
   @Test
   void selfTest_whereNothingIsLeased_saysSo() throws Exception {
-    new Policies(broker)
-        .destination(
-            "brokered",
-            "{\"kind\":\"http\",\"origin\":\"https://a.test\",\"credential\":{\"source\":\"file\",\"name\":\"f\"}}")
-        .await(broker);
-
-    assertThat(selfTest("brokered", null).code()).isEqualTo("invalid_request");
     assertThat(selfTest("small", null).code()).isEqualTo("invalid_request");
     assertThat(selfTest("nowhere", null).status()).isEqualTo(404);
   }

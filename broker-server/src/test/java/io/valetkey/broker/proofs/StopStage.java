@@ -77,6 +77,10 @@ final class StopStage implements AutoCloseable {
             "valetkey.gateway.drain", "1s");
   }
 
+  int upstreamPort() {
+    return upstream.getAddress().getPort();
+  }
+
   /** What makes a broker reach the upstream, and more. */
   Map<String, String> settings(String... more) {
     Map<String, String> all = new HashMap<>(settings);

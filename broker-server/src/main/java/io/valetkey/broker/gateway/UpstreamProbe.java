@@ -1,0 +1,148 @@
+package io.valetkey.broker.gateway;
+
+import io.valetkey.broker.net.Resolver;
+import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.upstream.SelfTestStep;
+import io.vertx.core.Future;
+import io.vertx.core.Vertx;
+import io.vertx.core.http.HttpClientRequest;
+import io.vertx.core.http.HttpClientResponse;
+import java.net.InetAddress;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Goes the way of a request for nobody: address, credential, connection, and a request if a path is
+ * named. Of the answer only the status is looked at. Blocks; not for an event loop.
+ */
+final class UpstreamProbe {
+
+  private static final Duration LONGEST_ANSWER = Duration.ofSeconds(8);
+
+  /** No agent has this name, so it shares no connection with any. */
+  private static final String NOBODY = "";
+
+  private final Vertx vertx;
+  private final Resolver resolver;
+  private final Credentials credentials;
+  private final UpstreamPools pools;
+  private final Destination target;
+  private final List<SelfTestStep> steps = new ArrayList<>();
+  private String step = "";
+
+  UpstreamProbe(
+      Vertx vertx,
+      Resolver resolver,
+      Credentials credentials,
+      UpstreamPools pools,
+      Destination target) {
+    this.vertx = vertx;
+    this.resolver = resolver;
+    this.credentials = credentials;
+    this.pools = pools;
+    this.target = target;
+  }
+
+  /**
+   * Tries.
+   *
+   * @param path the path and query at the upstream; null to connect only
+   */
+  List<SelfTestStep> run(String method, @Nullable String path) {
+    try {
+      step = "path";
+      Guard.Accepted accepted = accepted(method, path == null ? "/" : path);
+      step = "address";
+      List<InetAddress> addresses = await(resolver.resolve(target.host(), target.port()));
+      passed("The name resolves, and every address is allowed");
+      step = "credential";
+      Credentials.Credential credential = await(credentials.refresh(target.credential()));
+      var admitted = new Admission.Admitted(accepted, nobody(), target, addresses, credential);
+      UpstreamRequest request = admitted.rebuild();
+      passed("Fetched from its source; it can stand in the header " + target.slot().header());
+      step = "connection";
+      HttpClientRequest out =
+          await(onLoop(() -> pools.request(admitted, request, addresses.getFirst())));
+      passed("Connected; the certificate is one of " + target.host());
+      step = "request";
+      if (path == null) {
+        out.reset();
+        steps.add(SelfTestStep.skipped(step, "Nothing was sent: name a path to try one"));
+      } else {
+        steps.add(judge(await(onLoop(() -> send(out, request)))));
+        out.reset();
+      }
+    } catch (RefusedException e) {
+      failed(e.detail());
+    } catch (ExecutionException e) {
+      Throwable cause = Trace.cause(e);
+      failed(
+          cause instanceof RefusedException refused
+              ? refused.detail()
+              : cause.getClass().getSimpleName() + ": " + cause.getMessage());
+    } catch (TimeoutException e) {
+      failed("It took longer than " + LONGEST_ANSWER.toSeconds() + " s");
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      failed("The gateway is shutting down");
+    }
+    return steps;
+  }
+
+  private Guard.Accepted accepted(String method, String path) {
+    Fields fields = new Fields();
+    fields.add("Host", target.host());
+    fields.add("User-Agent", "valetkey-self-test");
+    return Guard.accept(new Guard.Head(method, "/d/" + target.name() + path, fields));
+  }
+
+  private Caller nobody() {
+    return new Caller("", 0, NOBODY, "", "", target.name(), Set.of(), null);
+  }
+
+  private <T> Future<T> onLoop(java.util.function.Supplier<Future<T>> work) {
+    return Future.future(promise -> vertx.runOnContext(v -> work.get().onComplete(promise)));
+  }
+
+  private Future<Integer> send(HttpClientRequest out, UpstreamRequest request) {
+    request.fields().list().forEach(field -> out.headers().add(field.name(), field.value()));
+    out.end();
+    return out.response().map(HttpClientResponse::statusCode);
+  }
+
+  private SelfTestStep judge(int status) {
+    if (status == 401 || status == 403) {
+      return SelfTestStep.failed(
+          step, "The upstream answered " + status + ": it does not take the credential for this");
+    }
+    return status >= 500
+        ? SelfTestStep.failed(step, "The upstream answered " + status)
+        : SelfTestStep.passed(step, "The upstream answered " + status);
+  }
+
+  private static <T> T await(CompletableFuture<T> future)
+      throws InterruptedException, ExecutionException, TimeoutException {
+    return future.get(LONGEST_ANSWER.toMillis(), TimeUnit.MILLISECONDS);
+  }
+
+  private static <T> T await(Future<T> future)
+      throws InterruptedException, ExecutionException, TimeoutException {
+    return await(future.toCompletionStage().toCompletableFuture());
+  }
+
+  private void passed(String detail) {
+    steps.add(SelfTestStep.passed(step, detail));
+  }
+
+  private void failed(String detail) {
+    steps.add(SelfTestStep.failed(step, detail));
+  }
+}
