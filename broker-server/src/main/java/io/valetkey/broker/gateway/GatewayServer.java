@@ -3,6 +3,8 @@ package io.valetkey.broker.gateway;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.telemetry.DecisionScope;
+import io.valetkey.broker.telemetry.Trace;
 import io.vertx.core.Context;
 import io.vertx.core.DeploymentOptions;
 import io.vertx.core.Future;
@@ -49,6 +51,7 @@ public final class GatewayServer {
   private final Vertx vertx;
   private final GatewaySettings settings;
   private final Trail trail;
+  private final GatewayTelemetry telemetry;
   private final LiveExchanges live;
   private final Credentials credentials;
   private final Admission admission;
@@ -80,16 +83,29 @@ public final class GatewayServer {
       LiveExchanges live,
       TrustManagerFactory trust,
       @Nullable KeyManagerFactory own,
+      GatewayTelemetry telemetry,
       Clock clock) {
     this.vertx = vertx;
     this.own = own;
+    this.telemetry = telemetry;
     this.settings = settings;
     this.trail = trail;
     this.live = live;
     this.credentials = credentials;
     this.admission = new Admission(permissions, uses, resolver, credentials, live, clock);
     this.pools = new UpstreamPools(vertx, settings, trust);
-    this.bounds = new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred);
+    this.bounds =
+        new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred, telemetry);
+  }
+
+  /** How many pools of upstream connections there are, about. */
+  public long pools() {
+    return pools.size();
+  }
+
+  /** How many records wait for the database to come back. */
+  public int deferredRecords() {
+    return deferred.size();
   }
 
   /** Where records wait while the database is away. */
@@ -218,6 +234,7 @@ public final class GatewayServer {
   }
 
   private CompletableFuture<UUID> refusedOnTheWire() {
+    telemetry.unreadable(ProblemCode.INVALID_REQUEST);
     return new Exchange(trail, live, why -> CompletableFuture.completedFuture(null))
         .unserved(ProblemCode.INVALID_REQUEST, "the bytes are not one unambiguous request");
   }
@@ -266,7 +283,9 @@ public final class GatewayServer {
     } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
       conversation.fail(refused.code(), refused.detail());
     } else {
-      log.error("A step of the gateway failed", failure);
+      try (var _ = DecisionScope.of(conversation.exchange().entry().decisionId())) {
+        log.error("A step of the gateway failed", failure);
+      }
       conversation.fail(ProblemCode.INTERNAL, "a step failed unexpectedly");
     }
   }
