@@ -11,6 +11,7 @@ import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.CutCounts;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.GatewayReplica;
+import io.valetkey.broker.stop.StopAcknowledgement;
 import io.valetkey.broker.stop.StopRestore;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
@@ -169,6 +170,7 @@ class CoreConfiguration {
       PolicyView policy,
       SigningKeys keys,
       ObjectProvider<GatewayReplica> gateway,
+      ObjectProvider<StopAcknowledgement> acknowledgement,
       BrokerSettings settings) {
     var feed = new ChangeFeed(connections, settings.poll());
     // Stops first: nothing else may delay them.
@@ -182,6 +184,7 @@ class CoreConfiguration {
     }
     if (settings.has(BrokerSettings.ISSUER)) {
       feed.subscribe(census);
+      acknowledgement.ifAvailable(feed::subscribe);
     }
     feed.subscribe(policy);
     feed.subscribe(keys);

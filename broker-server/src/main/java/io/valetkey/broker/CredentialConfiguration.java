@@ -1,14 +1,21 @@
 package io.valetkey.broker;
 
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Timer;
+import io.valetkey.broker.policy.DestinationSpec;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.broker.upstream.CredentialSettings;
 import io.valetkey.broker.upstream.CredentialSource;
 import io.valetkey.broker.upstream.FileSource;
+import io.valetkey.broker.upstream.SourceAwayException;
 import io.valetkey.broker.upstream.UpstreamCredentials;
 import io.valetkey.broker.upstream.VaultConnection;
 import io.valetkey.broker.upstream.VaultKvSource;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
+import java.util.concurrent.TimeUnit;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.context.annotation.Bean;
@@ -29,6 +36,7 @@ class CredentialConfiguration {
       BrokerSettings settings,
       ConfigurableEnvironment environment,
       @Qualifier("vaultConnection") ObjectProvider<VaultConnection> vault,
+      MeterRegistry registry,
       Clock clock) {
     var reader = new SettingsReader(environment);
     Path directory = settings.fileSource();
@@ -36,12 +44,42 @@ class CredentialConfiguration {
     return new UpstreamCredentials(
         directory == null
             ? CredentialSource.unconfigured("valetkey.file-source.directory")
-            : new FileSource(directory),
+            : timed(new FileSource(directory), registry, "file"),
         connection == null
             ? CredentialSource.unconfigured("valetkey.vault.uri")
-            : new VaultKvSource(connection),
+            : timed(new VaultKvSource(connection), registry, "vault-kv"),
         credentials(reader),
         clock);
+  }
+
+  /** The source, with a timer around each read. */
+  private static <R extends DestinationSpec.Credential> CredentialSource<R> timed(
+      CredentialSource<R> source, MeterRegistry registry, String name) {
+    Timer fetched = timer(registry, name, "fetched");
+    Timer refused = timer(registry, name, "refused");
+    Timer away = timer(registry, name, "away");
+    return reference -> {
+      long begun = System.nanoTime();
+      Timer outcome = away;
+      try {
+        SecretValue value = source.read(reference);
+        outcome = fetched;
+        return value;
+      } catch (RefusedException e) {
+        outcome = e instanceof SourceAwayException ? away : refused;
+        throw e;
+      } finally {
+        outcome.record(System.nanoTime() - begun, TimeUnit.NANOSECONDS);
+      }
+    };
+  }
+
+  private static Timer timer(MeterRegistry registry, String source, String outcome) {
+    return Timer.builder("valetkey.credential.fetch")
+        .description("Reads of credentials at their source")
+        .tag("source", source)
+        .tag("outcome", outcome)
+        .register(registry);
   }
 
   /** Reads the settings of this part, noting what is wrong with them. */

@@ -2,6 +2,7 @@ package io.valetkey.broker;
 
 import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.audit.AuditLog;
@@ -13,6 +14,7 @@ import io.valetkey.broker.gateway.BrokerPermissions;
 import io.valetkey.broker.gateway.ExchangeCutter;
 import io.valetkey.broker.gateway.GatewayServer;
 import io.valetkey.broker.gateway.GatewaySettings;
+import io.valetkey.broker.gateway.GatewayTelemetry;
 import io.valetkey.broker.gateway.LiveExchanges;
 import io.valetkey.broker.gateway.SelfTestRunner;
 import io.valetkey.broker.net.AddressRules;
@@ -21,6 +23,7 @@ import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.CutCounts;
 import io.valetkey.broker.stop.GatewayReplica;
 import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.telemetry.Telemetry;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
 import io.valetkey.broker.upstream.SelfTests;
@@ -71,6 +74,11 @@ class GatewayRoleConfiguration {
   }
 
   @Bean
+  GatewayTelemetry gatewayTelemetry(Telemetry telemetry, MeterRegistry registry) {
+    return new GatewayTelemetry(telemetry, registry);
+  }
+
+  @Bean
   GatewayServer gatewayServer(
       Vertx vertx,
       BrokerSettings settings,
@@ -81,6 +89,7 @@ class GatewayRoleConfiguration {
       UpstreamCredentials credentials,
       LiveExchanges live,
       GatewayCertificate certificate,
+      GatewayTelemetry telemetry,
       Clock clock,
       ConfigurableEnvironment environment)
       throws GeneralSecurityException {
@@ -100,6 +109,7 @@ class GatewayRoleConfiguration {
             live,
             UpstreamTrust.of(own.trustedCertificates()),
             certificate.current(),
+            telemetry,
             clock);
     certificate.onRenewal(gateway::renew);
     return gateway;
@@ -147,8 +157,55 @@ class GatewayRoleConfiguration {
   }
 
   @Bean
-  MeterBinder gatewayMeters(LiveExchanges live, ExchangeCutter cutter) {
+  MeterBinder gatewayMeters(
+      LiveExchanges live,
+      ExchangeCutter cutter,
+      GatewayServer gateway,
+      GatewayTelemetry telemetry,
+      UpstreamCredentials credentials,
+      StopView stops) {
     return registry -> {
+      Meters.outcomes(
+          registry,
+          "valetkey.gateway.requests",
+          "Requests through the gateway; granted is an answer of the destination",
+          telemetry.outcomes());
+      Meters.counter(
+          registry,
+          "valetkey.gateway.abandoned",
+          "Requests whose caller went away before the answer was complete",
+          telemetry,
+          GatewayTelemetry::abandoned);
+      Meters.gauge(
+          registry,
+          "valetkey.gateway.pools",
+          "Pools of connections to destinations",
+          gateway,
+          GatewayServer::pools);
+      Meters.gauge(
+          registry,
+          "valetkey.gateway.deferred.records",
+          "Audit records of cut exchanges that wait for the database",
+          gateway,
+          GatewayServer::deferredRecords);
+      Meters.seconds(
+          registry,
+          "valetkey.gateway.report.age",
+          "Time since this gateway's last report, which it serves by",
+          stops,
+          StopView::reportAgeSeconds);
+      Meters.gauge(
+          registry,
+          "valetkey.credential.held",
+          "Credentials in memory or being fetched",
+          credentials,
+          UpstreamCredentials::size);
+      Meters.seconds(
+          registry,
+          "valetkey.credential.oldest.age",
+          "Age of the oldest credential in memory",
+          credentials,
+          UpstreamCredentials::oldestAgeSeconds);
       Gauge.builder("valetkey.gateway.exchanges", live, LiveExchanges::size)
           .description("Exchanges that are open")
           .register(registry);

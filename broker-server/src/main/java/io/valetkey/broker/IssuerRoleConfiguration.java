@@ -1,16 +1,27 @@
 package io.valetkey.broker;
 
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Timer;
+import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.crypto.CryptoProvider;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.identity.TrustedIssuer;
 import io.valetkey.broker.identity.TrustedIssuers;
+import io.valetkey.broker.issuance.EndpointTelemetry;
 import io.valetkey.broker.issuance.IssuanceConfiguration;
 import io.valetkey.broker.issuance.OAuthPaths;
 import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.stop.GatewayCensus;
+import io.valetkey.broker.stop.StopAcknowledgement;
+import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.telemetry.Telemetry;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
+import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Conditional;
 import org.springframework.context.annotation.Configuration;
@@ -37,6 +48,60 @@ class IssuerRoleConfiguration {
         address -> rules.check(address, 0) == AddressRules.Verdict.ALLOWED,
         true,
         clock);
+  }
+
+  @Bean
+  IssuerMeters issuerMeters(IdentityVerifier identities, PolicyView policy) {
+    return new IssuerMeters(identities, policy);
+  }
+
+  @Bean
+  EndpointTelemetry tokenTelemetry(Telemetry telemetry, MeterRegistry registry) {
+    return new EndpointTelemetry(telemetry, registry, "token");
+  }
+
+  @Bean
+  EndpointTelemetry leaseTelemetry(Telemetry telemetry, MeterRegistry registry) {
+    return new EndpointTelemetry(telemetry, registry, "lease");
+  }
+
+  @Bean
+  MeterBinder issuingMeters(
+      @Qualifier("tokenTelemetry") EndpointTelemetry tokens,
+      @Qualifier("leaseTelemetry") EndpointTelemetry leases) {
+    return registry -> {
+      Meters.outcomes(
+          registry, "valetkey.token.requests", "Requests for tokens", tokens.outcomes());
+      Meters.outcomes(
+          registry, "valetkey.lease.requests", "Requests about leases", leases.outcomes());
+    };
+  }
+
+  /** Follows how stops reach the gateways. */
+  @Bean
+  StopAcknowledgement stopAcknowledgement(
+      StopView stops, GatewayCensus census, MeterRegistry registry) {
+    Timer acknowledged =
+        Timer.builder("valetkey.stop.acknowledged")
+            .description("From when a change of stops was seen until every gateway acted upon it")
+            .serviceLevelObjectives(
+                Duration.ofMillis(250),
+                Duration.ofMillis(500),
+                Duration.ofSeconds(1),
+                Duration.ofSeconds(2),
+                Duration.ofSeconds(5),
+                Duration.ofSeconds(12))
+            .register(registry);
+    var following =
+        new StopAcknowledgement(
+            stops, census, nanos -> acknowledged.record(nanos, TimeUnit.NANOSECONDS));
+    Meters.seconds(
+        registry,
+        "valetkey.stop.unacknowledged.age",
+        "For how long the oldest change of stops has not reached every gateway; 0 if all have",
+        following,
+        StopAcknowledgement::oldestSeconds);
+    return following;
   }
 
   /**

@@ -1,6 +1,7 @@
 package io.valetkey.broker;
 
 import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.feed.Connections;
@@ -62,6 +63,7 @@ class LeaseConfiguration {
       PlatformTransactionManager transactions,
       ConfigurableEnvironment environment,
       Access access,
+      MeterRegistry registry,
       Clock clock) {
     var bounded = new TransactionTemplate(transactions);
     bounded.setTimeout(STEP_SECONDS);
@@ -72,8 +74,10 @@ class LeaseConfiguration {
         bounded,
         hasVault(environment)
             ? new Leases.Vaults(
-                VaultConfiguration.connectQuickly(environment),
-                VaultConfiguration.connectQuickly(environment))
+                VaultMeters.timed(
+                    VaultConfiguration.connectQuickly(environment), registry, "leases"),
+                VaultMeters.timed(
+                    VaultConfiguration.connectQuickly(environment), registry, "lease-ends"))
             : null,
         check(new SettingsReader(environment)),
         access,

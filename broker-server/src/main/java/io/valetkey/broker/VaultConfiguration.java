@@ -1,5 +1,6 @@
 package io.valetkey.broker;
 
+import io.micrometer.core.instrument.MeterRegistry;
 import io.valetkey.broker.upstream.VaultConnection;
 import io.valetkey.broker.upstream.VaultSettings;
 import java.time.Duration;
@@ -17,8 +18,8 @@ class VaultConfiguration {
   private static final Duration LONGEST = Duration.ofSeconds(3);
 
   @Bean(destroyMethod = "close")
-  VaultConnection vaultConnection(ConfigurableEnvironment environment) {
-    return connect(environment);
+  VaultConnection vaultConnection(ConfigurableEnvironment environment, MeterRegistry registry) {
+    return VaultMeters.timed(connect(environment), registry, "credentials");
   }
 
   /** One more connection, with a login and a number of calls of its own. */

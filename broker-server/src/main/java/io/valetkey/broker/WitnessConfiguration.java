@@ -1,6 +1,7 @@
 package io.valetkey.broker;
 
 import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.stop.StopRestore;
 import io.valetkey.broker.stop.StopView;
@@ -41,8 +42,8 @@ class WitnessConfiguration {
   }
 
   @Bean(destroyMethod = "close")
-  VaultConnection witnessVault(ConfigurableEnvironment environment) {
-    return VaultConfiguration.connect(environment);
+  VaultConnection witnessVault(ConfigurableEnvironment environment, MeterRegistry registry) {
+    return VaultMeters.timed(VaultConfiguration.connect(environment), registry, "witness");
   }
 
   @Bean

@@ -42,6 +42,7 @@ public final class AuditLog implements AutoCloseable {
   private final BlockingQueue<Waiting> queue = new ArrayBlockingQueue<>(QUEUE);
   private final AtomicLong written = new AtomicLong();
   private final AtomicLong flushes = new AtomicLong();
+  private final AtomicLong flushNanos = new AtomicLong();
   private final Thread writer;
   private volatile boolean running = true;
   private volatile boolean healthy = true;
@@ -128,6 +129,11 @@ public final class AuditLog implements AutoCloseable {
     return healthy;
   }
 
+  /** How long all flushes since the start took together, in nanoseconds. */
+  public long flushNanos() {
+    return flushNanos.get();
+  }
+
   /** How many records are durable since the start. */
   public long written() {
     return written.get();
@@ -183,6 +189,7 @@ public final class AuditLog implements AutoCloseable {
 
   private void flush(AuditBatch batches, List<Waiting> batch) throws SQLException {
     boolean[] inserted;
+    long begun = System.nanoTime();
     try {
       for (Waiting waiting : batch) {
         batches.add(waiting.record(), waiting.epoch());
@@ -194,6 +201,7 @@ public final class AuditLog implements AutoCloseable {
       throw e;
     }
     flushes.incrementAndGet();
+    flushNanos.addAndGet(System.nanoTime() - begun);
     for (int i = 0; i < inserted.length; i++) {
       if (inserted[i]) {
         written.incrementAndGet();

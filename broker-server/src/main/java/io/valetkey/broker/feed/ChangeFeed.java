@@ -74,6 +74,11 @@ public final class ChangeFeed implements AutoCloseable {
     thread = Thread.ofPlatform().name("change-feed").daemon().start(this::run);
   }
 
+  /** Whether the database answered when it was asked last. */
+  public boolean isHealthy() {
+    return healthy;
+  }
+
   private void run() {
     while (running.get()) {
       try (Connection connection = connections.open()) {

@@ -5,6 +5,7 @@ import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.telemetry.Trace;
 import java.net.InetAddress;
 import java.time.Clock;
 import java.util.List;
@@ -106,6 +107,7 @@ final class Admission {
       var accepted = trace.step("guard", () -> Guard.accept(head));
       exchange.entry().destination(accepted.destination());
       exchange.entry().detail("method", accepted.method());
+      exchange.method(accepted.method());
       exchange.entry().detail("path", accepted.path().raw());
       String token = trace.step("read_token", () -> TokenSlots.read(accepted.fields()));
       Caller caller = trace.step("verify_token", () -> permissions.verify(token));

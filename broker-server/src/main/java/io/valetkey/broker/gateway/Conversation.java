@@ -11,6 +11,7 @@ import java.time.Duration;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The caller's side of one exchange: it ends exactly once, with a complete answer, a problem or a
@@ -24,8 +25,13 @@ final class Conversation {
    * @param draining whether the gateway is about to end
    * @param current whether what was allowed may still be acted upon
    * @param deferred where records wait while the database is away
+   * @param telemetry is told how it ended
    */
-  record Bounds(BooleanSupplier draining, BooleanSupplier current, DeferredRecords deferred) {}
+  record Bounds(
+      BooleanSupplier draining,
+      BooleanSupplier current,
+      DeferredRecords deferred,
+      GatewayTelemetry telemetry) {}
 
   /** How long a refused caller may go on sending, so that it gets to read the answer. */
   private static final long LINGER_MILLIS = 500;
@@ -38,6 +44,7 @@ final class Conversation {
   private final BooleanSupplier draining;
   private final BooleanSupplier current;
   private final DeferredRecords deferred;
+  private final GatewayTelemetry telemetry;
   private final Runnable onEnd;
   private Runnable upstream = () -> {};
   private boolean ended;
@@ -64,6 +71,7 @@ final class Conversation {
     this.draining = bounds.draining();
     this.current = bounds.current();
     this.deferred = bounds.deferred();
+    this.telemetry = bounds.telemetry();
     this.alarm = alarm;
     this.onEnd = onEnd;
     this.exchange = new Exchange(trail, live, this::endFromOutside);
@@ -153,7 +161,8 @@ final class Conversation {
   /** The answer is complete with this last piece, which may be empty. */
   void complete(Buffer last) {
     if (end()) {
-      exchange.ended();
+      exchange.served();
+      telemetry.served(exchange, traceparent());
       if (last.length() == 0) {
         response.end();
       } else {
@@ -174,10 +183,9 @@ final class Conversation {
       return;
     }
     upstream.run();
-    var _ =
-        exchange
-            .unserved(code, detail)
-            .thenAccept(id -> context.runOnContext(v -> answerOrCut(code, id)));
+    CompletableFuture<UUID> recorded = exchange.unserved(code, detail);
+    telemetry.unserved(exchange, code, traceparent());
+    var _ = recorded.thenAccept(id -> context.runOnContext(v -> answerOrCut(code, id)));
     if (answering) {
       // A cut does not wait for its record.
       if (code == Ending.STOPPED.code()) {
@@ -194,6 +202,7 @@ final class Conversation {
     }
     upstream.run();
     UUID id = exchange.unservedFor(Ending.STALE, deferred);
+    telemetry.unserved(exchange, Ending.STALE.code(), traceparent());
     if (answering) {
       HardClose.of(request.connection());
     } else {
@@ -251,8 +260,13 @@ final class Conversation {
   private void abandoned() {
     if (end()) {
       exchange.ended();
+      telemetry.abandoned(exchange);
       upstream.run();
     }
+  }
+
+  private @Nullable String traceparent() {
+    return request.getHeader("traceparent");
   }
 
   private boolean end() {

@@ -2,6 +2,7 @@ package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.gateway.LiveExchanges.Ending;
 import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.telemetry.Trace;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.UUID;
@@ -25,6 +26,11 @@ final class Exchange {
   private Trail.Entry entry;
   private LiveExchanges.@Nullable Live live;
   private boolean recorded;
+  private @Nullable String method;
+  private @Nullable String destination;
+  private long admittedNanos;
+  private long answeredNanos;
+  private int status;
   private long toUpstream;
   private long toCaller;
 
@@ -52,6 +58,23 @@ final class Exchange {
     live = registered;
   }
 
+  /** The request has this method, which is one of those that there are. */
+  void method(String accepted) {
+    method = accepted;
+  }
+
+  /** The policy allows the request; what follows is of this destination. */
+  void admitted(String name) {
+    destination = name;
+    admittedNanos = System.nanoTime();
+  }
+
+  /** The head of the upstream's answer is there. */
+  void answered(int answerStatus) {
+    status = answerStatus;
+    answeredNanos = System.nanoTime();
+  }
+
   /** The permission is durably on record; what happens from here on needs a record of its own. */
   void recorded() {
     recorded = true;
@@ -65,6 +88,18 @@ final class Exchange {
   /** Whether it was told to end, and its cut is on its way. */
   boolean isTold() {
     return live != null && live.isTold();
+  }
+
+  /** The answer is complete. */
+  void served() {
+    noteStream("ok");
+    ended();
+  }
+
+  private void noteStream(String result) {
+    if (status > 0) {
+      trace.note("stream", result, answeredNanos);
+    }
   }
 
   /** The exchange came to its end, good or bad: stops need not look for it any more. */
@@ -82,7 +117,7 @@ final class Exchange {
    *     a "no" does not hang because the database does
    */
   CompletableFuture<UUID> unserved(ProblemCode code, String detail) {
-    Trail.Entry last = lastEntry();
+    Trail.Entry last = lastEntry(code);
     CompletableFuture<?> written =
         code.status() >= 500 ? last.failed(code, detail) : last.refused(code, detail);
     return written
@@ -97,15 +132,16 @@ final class Exchange {
    * @return the decision id for the answer
    */
   UUID unservedFor(Ending why, DeferredRecords later) {
-    Trail.Entry last = lastEntry();
+    Trail.Entry last = lastEntry(why.code());
     later.add(() -> last.failed(why.code(), why.detail()));
     return last.decisionId();
   }
 
-  private Trail.Entry lastEntry() {
+  private Trail.Entry lastEntry(ProblemCode code) {
     ended();
+    noteStream(code.code());
     Trail.Entry last = recorded ? reopened() : entry;
-    last.detail("steps", trace.steps());
+    last.detail("steps", trace.recorded());
     last.detail("bytes_to_upstream", toUpstream);
     last.detail("bytes_to_caller", toCaller);
     return last;
@@ -119,6 +155,42 @@ final class Exchange {
   /** So much of the answer's body was passed on. */
   void passedToCaller(int bytes) {
     toCaller += bytes;
+  }
+
+  @Nullable String agent() {
+    return live == null ? null : live.caller().agent();
+  }
+
+  @Nullable String method() {
+    return method;
+  }
+
+  /** The destination, once it could go there. */
+  @Nullable String destination() {
+    return destination;
+  }
+
+  /** The upstream's status; 0 before its answer. */
+  int status() {
+    return status;
+  }
+
+  /** From the request's arrival until it could go upstream. */
+  long admissionNanos() {
+    return admittedNanos - trace.began();
+  }
+
+  /** From then until the head of the answer. */
+  long upstreamNanos() {
+    return answeredNanos - admittedNanos;
+  }
+
+  long bytesToUpstream() {
+    return toUpstream;
+  }
+
+  long bytesToCaller() {
+    return toCaller;
   }
 
   private Trail.Entry reopened() {

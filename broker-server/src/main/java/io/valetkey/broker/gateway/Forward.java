@@ -34,6 +34,7 @@ final class Forward {
   private boolean refreshed;
   private long received;
   private boolean uploaded;
+  private long sentNanos;
 
   Forward(
       Conversation conversation,
@@ -54,6 +55,7 @@ final class Forward {
   /** Starts. All that follows happens on the caller's event loop. */
   void start() {
     conversation.limit(admitted.destination().maxStream());
+    conversation.exchange().admitted(admitted.destination().name());
     attempt(admitted.addresses().iterator());
   }
 
@@ -70,14 +72,16 @@ final class Forward {
     }
     conversation.expect(
         settings.connectTimeout().multipliedBy(2).plusSeconds(1), ProblemCode.UPSTREAM_TIMEOUT);
+    long begun = System.nanoTime();
     pools
         .request(admitted, request, addresses.next())
-        .onSuccess(out -> send(out, request))
-        .onFailure(e -> unconnected(e, addresses));
+        .onSuccess(out -> send(out, request, begun))
+        .onFailure(e -> unconnected(e, addresses, begun));
   }
 
-  private void unconnected(Throwable failure, Iterator<InetAddress> addresses) {
+  private void unconnected(Throwable failure, Iterator<InetAddress> addresses, long begun) {
     ProblemCode code = connectFailure(failure);
+    conversation.exchange().trace().note("connect", code.code(), begun);
     // Nothing was sent, so the next checked address may be tried; a wrong certificate stays wrong.
     if (addresses.hasNext() && code != ProblemCode.UPSTREAM_CERTIFICATE) {
       attempt(addresses);
@@ -86,7 +90,8 @@ final class Forward {
     }
   }
 
-  private void send(HttpClientRequest out, UpstreamRequest request) {
+  private void send(HttpClientRequest out, UpstreamRequest request, long begun) {
+    conversation.exchange().trace().note("connect", "ok", begun);
     conversation.upstream(() -> {
       out.reset();
       HardClose.of(out.connection());
@@ -96,6 +101,7 @@ final class Forward {
       return;
     }
     current = out;
+    sentNanos = System.nanoTime();
     reused = pools.isReused(out.connection());
     request.fields().list().forEach(field -> out.headers().add(field.name(), field.value()));
     conversation.expect(admitted.destination().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
@@ -156,6 +162,8 @@ final class Forward {
   }
 
   private void answered(HttpClientRequest out, HttpClientResponse response) {
+    conversation.exchange().trace().note("upstream", "ok", sentNanos);
+    conversation.exchange().answered(response.statusCode());
     if (response.statusCode() == 401) {
       rejected(out);
       return;

@@ -5,6 +5,8 @@ import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.upstream.SelfTestStep;
+import io.valetkey.broker.telemetry.DecisionScope;
+import io.valetkey.broker.telemetry.Trace;
 import io.vertx.core.Context;
 import io.vertx.core.DeploymentOptions;
 import io.vertx.core.Future;
@@ -51,6 +53,7 @@ public final class GatewayServer {
   private final Vertx vertx;
   private final GatewaySettings settings;
   private final Trail trail;
+  private final GatewayTelemetry telemetry;
   private final LiveExchanges live;
   private final Credentials credentials;
   private final Resolver resolver;
@@ -83,9 +86,11 @@ public final class GatewayServer {
       LiveExchanges live,
       TrustManagerFactory trust,
       @Nullable KeyManagerFactory own,
+      GatewayTelemetry telemetry,
       Clock clock) {
     this.vertx = vertx;
     this.own = own;
+    this.telemetry = telemetry;
     this.settings = settings;
     this.trail = trail;
     this.live = live;
@@ -93,7 +98,18 @@ public final class GatewayServer {
     this.resolver = resolver;
     this.admission = new Admission(permissions, uses, resolver, credentials, live, clock);
     this.pools = new UpstreamPools(vertx, settings, trust);
-    this.bounds = new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred);
+    this.bounds =
+        new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred, telemetry);
+  }
+
+  /** How many pools of upstream connections there are, about. */
+  public long pools() {
+    return pools.size();
+  }
+
+  /** How many records wait for the database to come back. */
+  public int deferredRecords() {
+    return deferred.size();
   }
 
   /** Where records wait while the database is away. */
@@ -231,6 +247,7 @@ public final class GatewayServer {
   }
 
   private CompletableFuture<UUID> refusedOnTheWire() {
+    telemetry.unreadable(ProblemCode.INVALID_REQUEST);
     return new Exchange(trail, live, why -> CompletableFuture.completedFuture(null))
         .unserved(ProblemCode.INVALID_REQUEST, "the bytes are not one unambiguous request");
   }
@@ -279,7 +296,9 @@ public final class GatewayServer {
     } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
       conversation.fail(refused.code(), refused.detail());
     } else {
-      log.error("A step of the gateway failed", failure);
+      try (var _ = DecisionScope.of(conversation.exchange().entry().decisionId())) {
+        log.error("A step of the gateway failed", failure);
+      }
       conversation.fail(ProblemCode.INTERNAL, "a step failed unexpectedly");
     }
   }

@@ -38,6 +38,11 @@ final class HeaderRules {
           "forwarded",
           "via",
           "x-real-ip",
+          // Who traces whom inside is nothing for third parties; baggage can hold anything.
+          "traceparent",
+          "tracestate",
+          "baggage",
+          "b3",
           // These defeat rules on method and path.
           "x-http-method",
           "x-http-method-override",
@@ -64,6 +69,7 @@ final class HeaderRules {
             || DestinationSpec.KNOWN_SLOTS.contains(key)
             || key.equals(slot)
             || key.startsWith("x-forwarded-")
+            || key.startsWith("x-b3-")
             || key.startsWith("valetkey-"));
   }
 

@@ -103,6 +103,11 @@ final class UpstreamPools {
     return false;
   }
 
+  /** How many pools there are, about. */
+  long size() {
+    return clients.estimatedSize();
+  }
+
   /** Ends idle connections of credentials that nobody may use any more. */
   void dropIdle() {
     clients.invalidateAll();

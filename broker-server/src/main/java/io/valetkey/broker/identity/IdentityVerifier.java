@@ -1,6 +1,7 @@
 package io.valetkey.broker.identity;
 
 import io.valetkey.broker.crypto.CryptoProvider;
+import io.valetkey.broker.problem.Outcomes;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.net.InetAddress;
@@ -32,6 +33,7 @@ public final class IdentityVerifier {
   private final TokenReview review;
   private final VerifiedTokens verified = new VerifiedTokens(CACHED_PER_ISSUER, CACHED);
   private final Clock clock;
+  private final Outcomes outcomes = new Outcomes();
 
   /**
    * Makes a verifier.
@@ -66,6 +68,34 @@ public final class IdentityVerifier {
    *     cannot be had, which is not the caller's fault
    */
   public VerifiedWorkload verify(String identityToken) {
+    try {
+      VerifiedWorkload workload = check(identityToken);
+      outcomes.granted();
+      return workload;
+    } catch (RefusedException e) {
+      outcomes.notGranted(e.code());
+      throw e;
+    }
+  }
+
+  /** How identity tokens were judged since the start. */
+  public Outcomes outcomes() {
+    return outcomes;
+  }
+
+  /** Since when the issuer has not confirmed its keys, in seconds; NaN if they were not needed. */
+  public double keysAgeSeconds(String issuerName) {
+    IssuerKeys keys = signatures.seen(issuerName);
+    return keys == null ? Double.NaN : keys.ageSeconds();
+  }
+
+  /** Whether the last attempt to get the issuer's keys failed. */
+  public boolean areKeysFailing(String issuerName) {
+    IssuerKeys keys = signatures.seen(issuerName);
+    return keys != null && keys.isFailing();
+  }
+
+  private VerifiedWorkload check(String identityToken) {
     CompactJws.requireSpelling(identityToken); // before the text is a key of anything
     VerifiedTokens.Fingerprint fingerprint = VerifiedTokens.Fingerprint.of(identityToken);
     VerifiedWorkload known = remembered(fingerprint, identityToken);

@@ -57,6 +57,19 @@ final class IssuerKeys {
     return issuer;
   }
 
+  /** How old the keys are, since the issuer confirmed them; NaN if it never did or need not. */
+  double ageSeconds() {
+    Current known = current;
+    return known == null || known.fetchedAt().equals(Instant.MAX)
+        ? Double.NaN
+        : Duration.between(known.fetchedAt(), clock.instant()).toMillis() / 1000.0;
+  }
+
+  /** Whether the last attempt to get them failed. */
+  synchronized boolean isFailing() {
+    return lastFailed;
+  }
+
   /** The generation of the keys that count now; -1 if none do. Never fetches. */
   long generation() {
     Current known = current;

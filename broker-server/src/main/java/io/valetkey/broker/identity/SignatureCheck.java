@@ -8,6 +8,7 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The steps that every token of a registered issuer goes through, whatever it is for: the header
@@ -80,6 +81,11 @@ final class SignatureCheck {
   /** The generation of the issuer's keys that count now; -1 if none do. Never fetches. */
   long generation(TrustedIssuer issuer) {
     return keysOf(issuer).generation();
+  }
+
+  /** The keys of this issuer, as far as they were needed. */
+  @Nullable IssuerKeys seen(String issuerName) {
+    return keys.get(issuerName);
   }
 
   private IssuerKeys keysOf(TrustedIssuer issuer) {

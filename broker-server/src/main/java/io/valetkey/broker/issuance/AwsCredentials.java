@@ -18,6 +18,8 @@ import io.valetkey.broker.policy.ResourceId;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.signal.PodsSeen;
+import io.valetkey.broker.telemetry.DecisionScope;
+import io.valetkey.broker.telemetry.Trace;
 import io.valetkey.broker.token.AccessToken;
 import io.valetkey.broker.token.AccessTokens;
 import jakarta.servlet.http.HttpServlet;
@@ -32,6 +34,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -54,6 +57,7 @@ final class AwsCredentials extends HttpServlet {
   private final transient Access access;
   private final transient Leases leases;
   private final transient AuditLog auditLog;
+  private final transient EndpointTelemetry telemetry;
 
   AwsCredentials(
       IdentityVerifier identities,
@@ -63,7 +67,9 @@ final class AwsCredentials extends HttpServlet {
       TokenHolders holders,
       Access access,
       Leases leases,
-      AuditLog auditLog) {
+      AuditLog auditLog,
+      EndpointTelemetry telemetry) {
+    this.telemetry = telemetry;
     this.identities = identities;
     this.usedOnce = usedOnce;
     this.pods = pods;
@@ -78,6 +84,17 @@ final class AwsCredentials extends HttpServlet {
   protected void service(HttpServletRequest request, HttpServletResponse response)
       throws IOException {
     OpenRecord record = auditLog.open("lease.create");
+    Trace trace = new Trace();
+    try (var _ = DecisionScope.of(record.decisionId())) {
+      ProblemCode reason = attempt(request, response, record);
+      telemetry.ended(request, record, trace, reason);
+    }
+  }
+
+  /** Answers, and says why it was not what was asked for; null if it was. */
+  private @Nullable ProblemCode attempt(
+      HttpServletRequest request, HttpServletResponse response, OpenRecord record)
+      throws IOException {
     try {
       if (!request.getMethod().equals("GET")) {
         response.setHeader("Allow", "GET");
@@ -91,18 +108,21 @@ final class AwsCredentials extends HttpServlet {
       var wish =
           new LeaseWish(holder, destination, null, UUID.randomUUID().toString(), LeaseEngine.AWS);
       JsonAnswer.send(response, 200, answer(leases.issue(wish, record)));
+      return null;
     } catch (RefusedException e) {
-      refuse(record, response, e);
+      return refuse(record, response, e);
     } catch (RuntimeException e) {
       log.error("Decision {} failed", record.decisionId(), e);
-      refuse(record, response, new RefusedException(ProblemCode.INTERNAL, "Unexpected"));
+      return refuse(record, response, new RefusedException(ProblemCode.INTERNAL, "Unexpected"));
     }
   }
 
-  private void refuse(OpenRecord record, HttpServletResponse response, RefusedException refusal)
+  private ProblemCode refuse(
+      OpenRecord record, HttpServletResponse response, RefusedException refusal)
       throws IOException {
     RefusedException said = auditLog.refuse(record, refusal);
     ProblemAnswer.send(response, said, record.decisionId());
+    return said.code();
   }
 
   private Holder holder(HttpServletRequest request, String destination, OpenRecord record) {

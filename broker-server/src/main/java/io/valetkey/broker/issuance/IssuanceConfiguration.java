@@ -19,6 +19,7 @@ import jakarta.servlet.http.HttpServlet;
 import java.time.Clock;
 import java.util.List;
 import java.util.Map;
+import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.boot.web.servlet.ServletRegistrationBean;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -49,8 +50,13 @@ public class IssuanceConfiguration {
 
   @Bean
   ServletRegistrationBean<HttpServlet> tokenEndpoint(
-      IssueToken issueToken, AuditLog auditLog, DpopProofs proofs, TokenSettings settings) {
-    return at(new TokenEndpoint(issueToken, auditLog, proofs, settings), "token", OAuthPaths.TOKEN);
+      IssueToken issueToken,
+      AuditLog auditLog,
+      DpopProofs proofs,
+      TokenSettings settings,
+      @Qualifier("tokenTelemetry") EndpointTelemetry telemetry) {
+    var servlet = new TokenEndpoint(issueToken, auditLog, proofs, settings, telemetry);
+    return at(servlet, "token", OAuthPaths.TOKEN);
   }
 
   @Bean
@@ -100,9 +106,14 @@ public class IssuanceConfiguration {
 
   @Bean
   ServletRegistrationBean<HttpServlet> leaseEndpoint(
-      TokenHolders holders, Leases leases, Access access, AuditLog auditLog, Clock clock) {
+      TokenHolders holders,
+      Leases leases,
+      Access access,
+      AuditLog auditLog,
+      @Qualifier("leaseTelemetry") EndpointTelemetry telemetry,
+      Clock clock) {
     return at(
-        new LeaseEndpoint(holders, leases, access, auditLog, clock),
+        new LeaseEndpoint(holders, leases, access, auditLog, telemetry, clock),
         "leases",
         OAuthPaths.LEASES,
         OAuthPaths.LEASES + "/*");
@@ -117,9 +128,11 @@ public class IssuanceConfiguration {
       TokenHolders holders,
       Access access,
       Leases leases,
-      AuditLog auditLog) {
+      AuditLog auditLog,
+      @Qualifier("leaseTelemetry") EndpointTelemetry telemetry) {
     var servlet =
-        new AwsCredentials(identities, usedOnce, pods, tokens, holders, access, leases, auditLog);
+        new AwsCredentials(
+            identities, usedOnce, pods, tokens, holders, access, leases, auditLog, telemetry);
     return at(servlet, "aws-credentials", OAuthPaths.AWS_CREDENTIALS + "/*");
   }
 

@@ -13,6 +13,7 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.broker.signal.PodsSeen;
+import io.valetkey.broker.telemetry.Trace;
 import io.valetkey.broker.token.AccessTokenClaims;
 import io.valetkey.broker.token.TokenMinter;
 import java.time.Clock;
@@ -64,8 +65,10 @@ final class IssueToken {
    * @param keyThumbprint the key that the token is to be bound to (RFC 9449), if any
    * @throws RefusedException with the true reason, if it is not to be had
    */
-  IssuedToken issue(TokenRequest request, @Nullable String keyThumbprint, OpenRecord record) {
-    VerifiedWorkload workload = identities.verify(request.identityToken().reveal());
+  IssuedToken issue(
+      TokenRequest request, @Nullable String keyThumbprint, OpenRecord record, Trace trace) {
+    VerifiedWorkload workload =
+        trace.step("identity", () -> identities.verify(request.identityToken().reveal()));
     record.workload(workload.issuer(), workload.subject());
     var wish =
         new TokenWish(
@@ -76,17 +79,17 @@ final class IssueToken {
             request.scopes());
     boolean claimed = false;
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-      Decision.Granted granted = require(access.decideToken(wish));
+      Decision.Granted granted = trace.step("decision", () -> require(access.decideToken(wish)));
       requireClientId(request, workload, granted.agent());
       if (!claimed) {
         // Last of all checks, so that nothing but a use uses an identity token up.
-        usedOnce.claimIdentity(workload);
+        trace.step("claim", () -> claim(workload));
         claimed = true;
       }
       AccessTokenClaims claims = claims(workload, granted, keyThumbprint);
       var receipt = note(record, granted, claims).granted(granted.epoch());
-      SecretValue token = minter.mint(claims);
-      if (auditLog.await(receipt) == Receipt.DURABLE) {
+      SecretValue token = trace.step("mint", () -> minter.mint(claims));
+      if (trace.step("record", () -> auditLog.await(receipt)) == Receipt.DURABLE) {
         pods.note(workload, granted.agent());
         long life = ChronoUnit.SECONDS.between(claims.issuedAt(), claims.expiresAt());
         return new IssuedToken(token, keyThumbprint != null, life, claims.scopes());
@@ -95,6 +98,11 @@ final class IssueToken {
     }
     throw new RefusedException(
         ProblemCode.STOPS_STALE, "Stops came faster than this replica could take them in");
+  }
+
+  private VerifiedWorkload claim(VerifiedWorkload workload) {
+    usedOnce.claimIdentity(workload);
+    return workload;
   }
 
   private static Decision.Granted require(Decision decision) {

@@ -11,6 +11,8 @@ import io.valetkey.broker.lease.LeaseWish;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.telemetry.DecisionScope;
+import io.valetkey.broker.telemetry.Trace;
 import io.valetkey.broker.token.AccessToken;
 import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
@@ -38,10 +40,17 @@ final class LeaseEndpoint extends HttpServlet {
   private final transient Leases leases;
   private final transient Access access;
   private final transient AuditLog auditLog;
+  private final transient EndpointTelemetry telemetry;
   private final transient Clock clock;
 
   LeaseEndpoint(
-      TokenHolders holders, Leases leases, Access access, AuditLog auditLog, Clock clock) {
+      TokenHolders holders,
+      Leases leases,
+      Access access,
+      AuditLog auditLog,
+      EndpointTelemetry telemetry,
+      Clock clock) {
+    this.telemetry = telemetry;
     this.clock = clock;
     this.holders = holders;
     this.leases = leases;
@@ -84,13 +93,28 @@ final class LeaseEndpoint extends HttpServlet {
       throws IOException {
     Target target = Target.of(request.getRequestURI());
     OpenRecord record = auditLog.open(action(request.getMethod(), target));
+    Trace trace = new Trace();
+    try (var _ = DecisionScope.of(record.decisionId())) {
+      ProblemCode reason = attempt(request, response, target, record);
+      telemetry.ended(request, record, trace, reason);
+    }
+  }
+
+  /** Answers, and says why it was not what was asked for; null if it was. */
+  private @Nullable ProblemCode attempt(
+      HttpServletRequest request,
+      HttpServletResponse response,
+      @Nullable Target target,
+      OpenRecord record)
+      throws IOException {
     try {
       answer(request, response, target, record);
+      return null;
     } catch (RefusedException e) {
-      refuse(record, response, e);
+      return refuse(record, response, e);
     } catch (RuntimeException e) {
       log.error("Decision {} failed", record.decisionId(), e);
-      refuse(record, response, new RefusedException(ProblemCode.INTERNAL, "Unexpected"));
+      return refuse(record, response, new RefusedException(ProblemCode.INTERNAL, "Unexpected"));
     }
   }
 
@@ -206,8 +230,11 @@ final class LeaseEndpoint extends HttpServlet {
   }
 
   /** A refusal leaves its record first; if it cannot, nothing is said but that. */
-  private void refuse(OpenRecord record, HttpServletResponse response, RefusedException refusal)
+  private ProblemCode refuse(
+      OpenRecord record, HttpServletResponse response, RefusedException refusal)
       throws IOException {
-    ProblemAnswer.send(response, auditLog.refuse(record, refusal), record.decisionId());
+    RefusedException said = auditLog.refuse(record, refusal);
+    ProblemAnswer.send(response, said, record.decisionId());
+    return said.code();
   }
 }

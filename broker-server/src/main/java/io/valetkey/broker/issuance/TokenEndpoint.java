@@ -4,6 +4,8 @@ import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.telemetry.DecisionScope;
+import io.valetkey.broker.telemetry.Trace;
 import io.valetkey.broker.token.DpopProofs;
 import io.valetkey.broker.token.TokenSettings;
 import jakarta.servlet.http.HttpServlet;
@@ -37,9 +39,15 @@ final class TokenEndpoint extends HttpServlet {
   private final transient AuditLog auditLog;
   private final transient DpopProofs proofs;
   private final transient TokenSettings settings;
+  private final transient EndpointTelemetry telemetry;
 
   TokenEndpoint(
-      IssueToken issueToken, AuditLog auditLog, DpopProofs proofs, TokenSettings settings) {
+      IssueToken issueToken,
+      AuditLog auditLog,
+      DpopProofs proofs,
+      TokenSettings settings,
+      EndpointTelemetry telemetry) {
+    this.telemetry = telemetry;
     this.issueToken = issueToken;
     this.auditLog = auditLog;
     this.proofs = proofs;
@@ -50,6 +58,17 @@ final class TokenEndpoint extends HttpServlet {
   protected void service(HttpServletRequest request, HttpServletResponse response)
       throws IOException {
     OpenRecord record = auditLog.open("token.issue");
+    Trace trace = new Trace();
+    try (var _ = DecisionScope.of(record.decisionId())) {
+      ProblemCode reason = answer(request, response, record, trace);
+      telemetry.ended(request, record, trace, reason);
+    }
+  }
+
+  /** Answers, and says why it was not a token; null if it was one. */
+  private @Nullable ProblemCode answer(
+      HttpServletRequest request, HttpServletResponse response, OpenRecord record, Trace trace)
+      throws IOException {
     TokenRequest.@Nullable Way way = null;
     try {
       requirePost(request, response);
@@ -58,13 +77,15 @@ final class TokenEndpoint extends HttpServlet {
       TokenRequest tokenRequest = TokenRequest.of(form, settings);
       record.destination(nameOrNull(tokenRequest.destination()));
       record.detail("way", tokenRequest.way().name().toLowerCase(Locale.ROOT));
-      IssuedToken token = issueToken.issue(tokenRequest, keyThumbprint(request), record);
-      JsonAnswer.send(response, 200, answer(tokenRequest, token));
+      IssuedToken token = issueToken.issue(tokenRequest, keyThumbprint(request), record, trace);
+      JsonAnswer.send(response, 200, document(tokenRequest, token));
+      return null;
     } catch (RefusedException e) {
-      refuse(record, response, e, way);
+      return refuse(record, response, e, way);
     } catch (RuntimeException e) {
       log.error("Decision {} failed", record.decisionId(), e);
-      refuse(record, response, new RefusedException(ProblemCode.INTERNAL, "Unexpected"), way);
+      return refuse(
+          record, response, new RefusedException(ProblemCode.INTERNAL, "Unexpected"), way);
     }
   }
 
@@ -99,7 +120,7 @@ final class TokenEndpoint extends HttpServlet {
     return proofs.check(headers.getFirst(), request.getMethod(), uri, null);
   }
 
-  private static Map<String, Object> answer(TokenRequest request, IssuedToken token) {
+  private static Map<String, Object> document(TokenRequest request, IssuedToken token) {
     Map<String, Object> answer = new LinkedHashMap<>();
     answer.put("access_token", token.value().reveal());
     if (request.way() == TokenRequest.Way.TOKEN_EXCHANGE) {
@@ -112,7 +133,7 @@ final class TokenEndpoint extends HttpServlet {
   }
 
   /** A refusal leaves its record first; if it cannot, nothing is said but that. */
-  private void refuse(
+  private ProblemCode refuse(
       OpenRecord record,
       HttpServletResponse response,
       RefusedException refusal,
@@ -120,5 +141,6 @@ final class TokenEndpoint extends HttpServlet {
       throws IOException {
     RefusedException said = auditLog.refuse(record, refusal);
     OAuthError.of(said.code(), said.detail(), way).send(response, record.decisionId());
+    return said.code();
   }
 }

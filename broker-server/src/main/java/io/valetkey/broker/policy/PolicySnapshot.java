@@ -92,6 +92,11 @@ public final class PolicySnapshot implements TrustedIssuers {
     return issuersByName.get(name);
   }
 
+  /** The names of all registered issuers. */
+  Set<String> issuerNames() {
+    return Set.copyOf(issuersByName.keySet());
+  }
+
   @Override
   public @Nullable TrustedIssuer byIssuer(String iss) {
     TrustedIssuer found = issuersByKey.get(iss);

@@ -50,6 +50,15 @@ public final class PolicyView implements ChangeFeed.Subscriber {
     return snapshot;
   }
 
+  /**
+   * The names of registered issuers, in order, however old the view is.
+   *
+   * @param most no more than this
+   */
+  public List<String> issuerNames(int most) {
+    return snapshot.issuerNames().stream().sorted().limit(most).toList();
+  }
+
   /** How old the view is, in milliseconds; {@link Long#MAX_VALUE} before the first complete one. */
   public long ageMillis() {
     return everVerified ? (System.nanoTime() - verifiedNanos) / 1_000_000 : Long.MAX_VALUE;

@@ -118,6 +118,16 @@ public final class GatewayCensus implements ChangeFeed.Subscriber {
     }
   }
 
+  /** The lowest epoch that a gateway has reported which may be serving; all if there is none. */
+  synchronized long lowestEpoch() {
+    long now = System.nanoTime();
+    return seen.values().stream()
+        .filter(gateway -> gateway.mayServe(now))
+        .mapToLong(Sighting::epoch)
+        .min()
+        .orElse(Long.MAX_VALUE);
+  }
+
   private synchronized Progress counted(long asked, long epoch, long cut) {
     int acknowledged = 0;
     int total = 0;

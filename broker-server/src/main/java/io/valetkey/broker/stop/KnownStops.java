@@ -1,6 +1,7 @@
 package io.valetkey.broker.stop;
 
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
@@ -83,6 +84,20 @@ final class KnownStops {
   /** Every stop that is in force, and those that ended so lately that old tokens may still live. */
   Collection<StopOrder> all() {
     return held.values().stream().map(Held::stop).toList();
+  }
+
+  /** Those of single tokens are not counted: there may be a million. */
+  StopView.InForce inForce() {
+    int count = 0;
+    Instant oldest = null;
+    for (Held entry : held.values()) {
+      StopOrder stop = entry.stop();
+      if (stop.endedAt() == null && stop.target().kind() != StopTarget.Kind.TOKEN) {
+        count++;
+        oldest = oldest == null || stop.createdAt().isBefore(oldest) ? stop.createdAt() : oldest;
+      }
+    }
+    return new StopView.InForce(count, oldest);
   }
 
   /** See {@link StopView#stopped}. */

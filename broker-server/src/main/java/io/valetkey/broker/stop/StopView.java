@@ -9,6 +9,7 @@ import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
@@ -53,6 +54,7 @@ public final class StopView implements ChangeFeed.Subscriber {
 
   private volatile @Nullable HistoryPoint seen;
   private volatile @Nullable HistoryPoint told;
+  private volatile @Nullable Summary summary;
   private volatile long verifiedNanos;
 
   /**
@@ -161,6 +163,33 @@ public final class StopView implements ChangeFeed.Subscriber {
   public long seenEpoch() {
     HistoryPoint point = seen;
     return point == null ? 0 : point.epoch();
+  }
+
+  /**
+   * The stops that are in force and end more than one token, as this view knows them.
+   *
+   * @param count how many
+   * @param oldest when the oldest was ordered, by the database's clock; null if there is none
+   */
+  public record InForce(int count, @Nullable Instant oldest) {}
+
+  /** See {@link InForce}. Counts anew only when something has changed. */
+  public InForce inForce() {
+    HistoryPoint now = told;
+    Summary last = summary;
+    if (last == null || !last.point().equals(now)) {
+      last = now == null ? null : new Summary(now, known.inForce());
+      summary = last;
+    }
+    return last == null ? new InForce(0, null) : last.inForce();
+  }
+
+  private record Summary(HistoryPoint point, InForce inForce) {}
+
+  /** The time since this gateway's last report, in seconds; NaN if it is none. */
+  public double reportAgeSeconds() {
+    ServingLease condition = lease;
+    return condition == null ? Double.NaN : condition.sinceReport().toMillis() / 1000.0;
   }
 
   /** The place in the history of stops that this view has seen. */

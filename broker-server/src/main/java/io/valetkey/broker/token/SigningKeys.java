@@ -97,6 +97,18 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
     return publicKeys.values().stream().map(PublicKey::jwk).toList();
   }
 
+  /** How old the key is that signs now, in seconds; NaN if this replica does not sign. */
+  public double ageSeconds() {
+    Active key = active;
+    return key == null ? Double.NaN : age(key).toMillis() / 1000.0;
+  }
+
+  /** Whether what this replica signs can be verified by others: its key is published. */
+  public boolean isPublished() {
+    Active key = active;
+    return key != null && publicKeys.containsKey(key.kid());
+  }
+
   @Override
   public synchronized void catchUp(Connection connection) throws SQLException {
     if (signs) {

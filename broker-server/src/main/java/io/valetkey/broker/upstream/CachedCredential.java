@@ -55,6 +55,14 @@ final class CachedCredential {
     return lastUsed;
   }
 
+  /** The age of its value in seconds; 0 if there is none. */
+  double ageSeconds() {
+    UpstreamCredential current = good;
+    return current == null
+        ? 0
+        : Duration.between(current.fetchedAt(), clock.instant()).toMillis() / 1000.0;
+  }
+
   CompletableFuture<UpstreamCredential> get() {
     Instant now = clock.instant();
     lastUsed = now;

@@ -94,6 +94,11 @@ public final class UpstreamCredentials implements AutoCloseable {
     return entries.size();
   }
 
+  /** The age of the oldest value that is held, in seconds; 0 if none is. */
+  public double oldestAgeSeconds() {
+    return entries.values().stream().mapToDouble(CachedCredential::ageSeconds).max().orElse(0);
+  }
+
   private CachedCredential entry(DestinationSpec.Credential reference) {
     CachedCredential known = entries.get(reference);
     if (known != null) {

@@ -25,6 +25,7 @@ public final class VaultConnection implements AutoCloseable {
   private final VaultSession session;
   private final VaultTemplate template;
   private final Semaphore turns;
+  private volatile CallListener listener = (answered, nanos) -> {};
 
   /**
    * Prepares the connection.
@@ -55,6 +56,40 @@ public final class VaultConnection implements AutoCloseable {
    * @throws VaultException if Vault refused; {@link #status} tells how
    */
   public <T> T call(Function<VaultOperations, T> call) {
+    long begun = System.nanoTime();
+    boolean answered = false;
+    try {
+      T answer = callInTurn(call);
+      answered = true;
+      return answer;
+    } catch (VaultException e) {
+      int status = status(e);
+      answered = status >= 400 && status < 500;
+      throw e;
+    } finally {
+      listener.called(answered, System.nanoTime() - begun);
+    }
+  }
+
+  /** Is told of each call to Vault. */
+  @FunctionalInterface
+  public interface CallListener {
+
+    /**
+     * A call has ended.
+     *
+     * @param answered whether Vault answered as it should; a refusal is an answer
+     * @param nanos how long it took, waiting for its turn included
+     */
+    void called(boolean answered, long nanos);
+  }
+
+  /** Tells of each call from now on. */
+  public void onCall(CallListener told) {
+    listener = told;
+  }
+
+  private <T> T callInTurn(Function<VaultOperations, T> call) {
     takeTurn();
     try {
       VaultToken used = session.getSessionToken();

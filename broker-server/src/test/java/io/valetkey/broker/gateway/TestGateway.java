@@ -1,5 +1,6 @@
 package io.valetkey.broker.gateway;
 
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.net.Cidr;
 import io.valetkey.broker.net.Resolver;
@@ -11,6 +12,8 @@ import io.valetkey.broker.policy.ScopeSpec;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.telemetry.Telemetry;
+import io.valetkey.broker.telemetry.Traces;
 import io.vertx.core.Vertx;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
@@ -77,8 +80,22 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             Clock.systemUTC());
     server =
         new GatewayServer(
-            vertx, settings, this, this, resolver, this, live, trust, null, Clock.systemUTC());
+            vertx,
+            settings,
+            this,
+            this,
+            resolver,
+            this,
+            live,
+            trust,
+            null,
+            telemetry(),
+            Clock.systemUTC());
     server.start();
+  }
+
+  private static GatewayTelemetry telemetry() {
+    return new GatewayTelemetry(new Telemetry(Traces.OFF), new SimpleMeterRegistry());
   }
 
   TestHttp caller() throws Exception {

@@ -23,8 +23,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Secrets that would be recognised anywhere go through the broker while everything is logged; they
@@ -43,32 +44,31 @@ class CanarySweepTest {
   private final List<String> upstreamSaw = new CopyOnWriteArrayList<>();
   @TempDir private Path folder;
 
-  @Test
-  void noSecret_appearsWhereItDoesNotBelong() throws Exception {
+  /** Lines for people, and lines for machines, which hold more fields. */
+  @ParameterizedTest
+  @ValueSource(strings = {"", "ecs", "logstash"})
+  void noSecret_appearsWhereItDoesNotBelong(String format) throws Exception {
     Path secrets = Files.createDirectory(folder.resolve("secrets"));
     Files.writeString(secrets.resolve("key"), CREDENTIAL);
     Path log = folder.resolve("broker.log");
     TestAuthority authority = TestAuthority.create("upstream");
     HttpsServer upstream = upstream(authority);
+    OtlpReceiver traces = new OtlpReceiver();
     try (RunningBroker broker =
         RunningBroker.start(
-            Map.of(
-                "valetkey.admin.bootstrap-token",
-                BOOTSTRAP,
-                "spring.datasource.password",
-                PASSWORD,
-                "valetkey.file-source.directory",
-                secrets.toString(),
-                "valetkey.gateway.private-origins",
-                "127.0.0.0/8,::1/128",
-                "valetkey.gateway.trusted-certificates",
-                authority.writePem(folder).toString(),
-                "logging.level.root",
-                "TRACE",
-                "logging.file.name",
-                log.toString(),
-                "logging.threshold.console",
-                "OFF"))) {
+            Map.ofEntries(
+                Map.entry("valetkey.admin.bootstrap-token", BOOTSTRAP),
+                Map.entry("spring.datasource.password", PASSWORD),
+                Map.entry("valetkey.file-source.directory", secrets.toString()),
+                Map.entry("valetkey.gateway.private-origins", "127.0.0.0/8,::1/128"),
+                Map.entry(
+                    "valetkey.gateway.trusted-certificates", authority.writePem(folder).toString()),
+                Map.entry("valetkey.tracing.otlp-endpoint", traces.endpoint()),
+                Map.entry("valetkey.tracing.sample-percent", "100"),
+                Map.entry("logging.structured.format.file", format),
+                Map.entry("logging.level.root", "TRACE"),
+                Map.entry("logging.file.name", log.toString()),
+                Map.entry("logging.threshold.console", "OFF")))) {
       canaries.put("credential", CREDENTIAL);
       canaries.put("bootstrap token", BOOTSTRAP);
       canaries.put("database password", PASSWORD);
@@ -87,9 +87,12 @@ class CanarySweepTest {
       requireNone("the database", dump(broker));
     } finally {
       upstream.stop(0);
+      traces.close();
     }
+    assertThat(traces.spans()).as("traces").hasSizeGreaterThan(100);
+    requireNone("the traces", traces.raw());
     String logged = Files.readString(log, StandardCharsets.ISO_8859_1);
-    assertThat(logged).as("everything was logged").contains("TRACE").contains(" DEBUG ");
+    assertThat(logged).as("everything was logged").contains("TRACE").contains("DEBUG");
     assertThat(logged.length()).isGreaterThan(100_000);
     requireNone("the log", logged);
     assertThat(upstreamSaw).as("where it belongs").contains("Bearer " + CREDENTIAL);

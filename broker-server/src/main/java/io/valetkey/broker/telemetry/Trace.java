@@ -1,4 +1,4 @@
-package io.valetkey.broker.gateway;
+package io.valetkey.broker.telemetry;
 
 import io.valetkey.broker.problem.RefusedException;
 import java.util.ArrayList;
@@ -9,15 +9,29 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
 
-/** What each step of an exchange answered and how long it took: the trace in the audit record. */
-final class Trace {
+/**
+ * What each step of a request answered and how long it took: in the audit record of a refusal, and
+ * a span each where traces are on. Belongs to one request.
+ */
+public final class Trace {
 
-  private record Step(String name, String result, long micros) {}
+  /**
+   * One step, by the monotonic clock.
+   *
+   * @param result {@code ok}, {@code failed} or the problem code that ended the request
+   */
+  record Step(String name, String result, long beganNanos, long endedNanos) {}
 
+  private final long began = System.nanoTime();
   private final List<Step> steps = new ArrayList<>();
 
-  /** Runs a step. What it throws ends the exchange. */
-  <T> T step(String name, Supplier<T> step) {
+  /** When the request arrived, by {@link System#nanoTime()}. */
+  public long began() {
+    return began;
+  }
+
+  /** Runs a step. What it throws ends the request. */
+  public <T> T step(String name, Supplier<T> step) {
     long begun = System.nanoTime();
     try {
       T result = step.get();
@@ -30,7 +44,7 @@ final class Trace {
   }
 
   /** Runs a step that answers later. */
-  <T> CompletableFuture<T> later(String name, Supplier<CompletableFuture<T>> step) {
+  public <T> CompletableFuture<T> later(String name, Supplier<CompletableFuture<T>> step) {
     long begun = System.nanoTime();
     CompletableFuture<T> answer = step.get();
     if (answer.isDone() && !answer.isCompletedExceptionally()) {
@@ -44,27 +58,32 @@ final class Trace {
     });
   }
 
+  /** A step that ends now. */
+  public void note(String name, String result, long begunNanos) {
+    steps.add(new Step(name, result, begunNanos, System.nanoTime()));
+  }
+
   /** The steps so far, in the form in which they are recorded. */
-  List<Map<String, Object>> steps() {
+  public List<Map<String, Object>> recorded() {
     List<Map<String, Object>> recorded = new ArrayList<>();
     for (Step step : steps) {
       Map<String, Object> fact = new LinkedHashMap<>();
       fact.put("step", step.name());
       fact.put("result", step.result());
-      fact.put("micros", step.micros());
+      fact.put("micros", (step.endedNanos() - step.beganNanos()) / 1000);
       recorded.add(fact);
     }
     return List.copyOf(recorded);
   }
 
+  List<Step> steps() {
+    return List.copyOf(steps);
+  }
+
   /** What a future failed with, without the wrapping of {@link CompletionException}. */
-  static Throwable cause(Throwable failure) {
+  public static Throwable cause(Throwable failure) {
     return failure instanceof CompletionException e && e.getCause() != null
         ? e.getCause()
         : failure;
-  }
-
-  private void note(String name, String result, long begun) {
-    steps.add(new Step(name, result, (System.nanoTime() - begun) / 1000));
   }
 }
