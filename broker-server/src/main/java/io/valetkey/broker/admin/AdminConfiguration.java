@@ -3,8 +3,11 @@ package io.valetkey.broker.admin;
 import io.swagger.v3.oas.models.OpenAPI;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.feed.Connections;
+import io.valetkey.broker.declaration.Replay;
+import io.valetkey.broker.declaration.SetReader;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.lease.Leases;
+import io.valetkey.broker.policy.PolicyApply;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.secret.SecretValue;
@@ -56,6 +59,11 @@ public class AdminConfiguration {
   @Bean
   ResourceController resourceController(PolicyStore store) {
     return new ResourceController(store);
+  }
+
+  @Bean
+  ApplyController applyController(SetReader reader, PolicyApply apply, Replay replay) {
+    return new ApplyController(reader, apply, replay);
   }
 
   @Bean

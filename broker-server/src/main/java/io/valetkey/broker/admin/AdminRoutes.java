@@ -52,6 +52,7 @@ final class AdminRoutes {
       routes.add(route("PATCH", list + "/{name}", Role.ADMIN));
       routes.add(route("DELETE", list + "/{name}", Role.ADMIN));
     }
+    routes.add(route("POST", BASE + "/apply", Role.ADMIN));
     routes.add(route("GET", BASE + "/stops", Role.VIEWER));
     routes.add(route("POST", BASE + "/stops", Role.OPERATOR));
     routes.add(route("GET", BASE + "/stops/{id}", Role.VIEWER));
