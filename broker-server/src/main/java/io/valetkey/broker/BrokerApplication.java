@@ -12,6 +12,7 @@ import org.springframework.context.annotation.Import;
 @Import({
   SettingsConfiguration.class,
   CoreConfiguration.class,
+  EvidenceConfiguration.class,
   IssuerRoleConfiguration.class,
   GatewayRoleConfiguration.class,
   Observability.class,
