@@ -31,5 +31,6 @@ class SettingsConfiguration {
     SignalConfiguration.check(reader);
     WitnessConfiguration.check(reader);
     var _ = TelemetrySettings.read(reader);
+    EvidenceConfiguration.check(reader);
   }
 }

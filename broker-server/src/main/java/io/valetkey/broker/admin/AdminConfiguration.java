@@ -5,6 +5,7 @@ import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.declaration.Replay;
 import io.valetkey.broker.declaration.SetReader;
+import io.valetkey.broker.evidence.AuditVerifier;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyApply;
@@ -86,6 +87,11 @@ public class AdminConfiguration {
   @Bean
   AuditController auditController(JdbcClient database) {
     return new AuditController(new AuditTrailQuery(database));
+  }
+
+  @Bean
+  VerificationController verificationController(AuditVerifier verifier) {
+    return new VerificationController(verifier);
   }
 
   @Bean
