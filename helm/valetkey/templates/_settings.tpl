@@ -1,0 +1,77 @@
+{{- /* The settings of one role. No secret is among them. */ -}}
+{{- define "valetkey.settings" -}}
+{{- $root := .root -}}
+{{- $v := $root.Values -}}
+{{- $s := dict
+  "spring.datasource.url" $v.database.url
+  "valetkey.public-url" (include "valetkey.publicUrl" (dict "root" $root "role" "issuer"))
+  "valetkey.gateway.public-url" (include "valetkey.publicUrl" (dict "root" $root "role" "gateway"))
+  "valetkey.gateway.drain" (printf "%vs" $v.gateway.drainSeconds)
+  "spring.lifecycle.timeout-per-shutdown-phase" (printf "%ds" (max 30 (add (int $v.gateway.drainSeconds) 5)))
+-}}
+{{- if ne $v.migrations.mode "start" -}}
+{{- $_ := set $s "valetkey.migrations" "external" -}}
+{{- end -}}
+{{- with $v.gateway.privateOrigins -}}
+{{- $_ := set $s "valetkey.gateway.private-origins" (join "," .) -}}
+{{- end -}}
+{{- if $v.gateway.trustedCertificates.existingConfigMap -}}
+{{- $_ := set $s "valetkey.gateway.trusted-certificates" (printf "/run/valetkey/trusted-certificates/%s" $v.gateway.trustedCertificates.key) -}}
+{{- end -}}
+{{- if $v.fileSource.existingSecret -}}
+{{- $_ := set $s "valetkey.file-source.directory" "/run/valetkey/credentials" -}}
+{{- end -}}
+{{- if $v.vault.uri -}}
+{{- $s = merge $s (include "valetkey.vaultSettings" $v.vault | fromYaml) -}}
+{{- end -}}
+{{- if include "valetkey.tlsSecret" . -}}
+{{- $s = merge $s (include "valetkey.tlsSettings" . | fromYaml) -}}
+{{- end -}}
+{{- if and (eq .role "issuer") $v.policies -}}
+{{- $_ := set $s "valetkey.policy.directory" "/run/valetkey/policies" -}}
+{{- $_ := set $s "valetkey.policy.owner" $v.policyOwner -}}
+{{- end -}}
+{{- range $name, $value := dict "issuer" $v.admin.oidc.issuer "audience" $v.admin.oidc.audience "roles-claim" $v.admin.oidc.rolesClaim "jwks-uri" $v.admin.oidc.jwksUri -}}
+{{- if $value -}}
+{{- $_ := set $s (printf "valetkey.admin.oidc.%s" $name) $value -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $value := $v.settings -}}
+{{- $_ := set $s $name (toString $value) -}}
+{{- end -}}
+{{- toYaml $s -}}
+{{- end -}}
+
+{{- define "valetkey.vaultSettings" -}}
+valetkey.vault.uri: {{ .uri | quote }}
+valetkey.vault.authentication: {{ .authentication }}
+{{- if .namespace }}
+valetkey.vault.namespace: {{ .namespace | quote }}
+{{- end }}
+{{- if .mount }}
+valetkey.vault.mount: {{ .mount | quote }}
+{{- end }}
+{{- if .caCertificate.existingConfigMap }}
+valetkey.vault.ca-certificate: /run/valetkey/vault-ca/{{ .caCertificate.key }}
+{{- end }}
+{{- if eq .authentication "kubernetes" }}
+valetkey.vault.role: {{ .role | quote }}
+valetkey.vault.jwt-file: /run/valetkey/vault/token
+{{- else if eq .authentication "approle" }}
+valetkey.vault.role-id: {{ .roleId | quote }}
+{{- if .existingSecret }}
+valetkey.vault.secret-id-file: /run/valetkey/vault/secret-id
+{{- end }}
+{{- else }}
+valetkey.vault.token-file: /run/valetkey/vault/token
+{{- end }}
+{{- end -}}
+
+{{- /* A certificate that is renewed is taken without a restart. */ -}}
+{{- define "valetkey.tlsSettings" -}}
+{{- $bundle := printf "spring.ssl.bundle.pem.%s" .role -}}
+{{ $bundle }}.keystore.certificate: /run/valetkey/tls/tls.crt
+{{ $bundle }}.keystore.private-key: /run/valetkey/tls/tls.key
+{{ $bundle }}.reload-on-update: "true"
+{{ ternary "server.ssl.bundle" "valetkey.gateway.ssl-bundle" (eq .role "issuer") }}: {{ .role }}
+{{- end -}}
