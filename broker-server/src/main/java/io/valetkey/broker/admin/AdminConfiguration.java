@@ -2,10 +2,10 @@ package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.models.OpenAPI;
 import io.valetkey.broker.audit.AuditLog;
-import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.declaration.Replay;
 import io.valetkey.broker.declaration.SetReader;
 import io.valetkey.broker.evidence.AuditVerifier;
+import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyApply;

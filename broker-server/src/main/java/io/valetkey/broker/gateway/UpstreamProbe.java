@@ -3,6 +3,7 @@ package io.valetkey.broker.gateway;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.telemetry.Trace;
 import io.valetkey.broker.upstream.SelfTestStep;
 import io.vertx.core.Future;
 import io.vertx.core.Vertx;
