@@ -74,4 +74,8 @@ valetkey.vault.token-file: /run/valetkey/vault/token
 {{ $bundle }}.keystore.private-key: /run/valetkey/tls/tls.key
 {{ $bundle }}.reload-on-update: "true"
 {{ ternary "server.ssl.bundle" "valetkey.gateway.ssl-bundle" (eq .role "issuer") }}: {{ .role }}
+{{- if eq .role "issuer" }}
+# Otherwise the management port would have the certificate of the API too, and probes speak plain HTTP.
+management.server.ssl.enabled: "false"
+{{- end }}
 {{- end -}}
