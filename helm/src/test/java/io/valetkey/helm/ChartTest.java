@@ -128,14 +128,19 @@ class ChartTest {
 
   @Test
   void gracePeriod_hasRoomForPreStopAndDrain() {
-    Rendered chart = Chart.render("everything");
-    JsonNode pod = chart.one("Deployment", "v-valetkey-gateway").at("/spec/template/spec");
-    int preStop = pod.at("/containers/0/lifecycle/preStop/sleep/seconds").asInt();
-    assertThat(preStop).isPositive();
-    Map<String, String> settings = settings(chart, "gateway");
-    assertThat(settings).containsEntry("valetkey.gateway.drain", "120s");
-    assertThat(settings).containsEntry("spring.lifecycle.timeout-per-shutdown-phase", "125s");
-    assertThat(pod.at("/terminationGracePeriodSeconds").asInt()).isGreaterThan(preStop + 125);
+    for (int drain : List.of(0, 25, 900)) {
+      Rendered chart = Chart.render("minimum", "--set", "gateway.drainSeconds=" + drain);
+      JsonNode pod = chart.one("Deployment", "v-valetkey-gateway").at("/spec/template/spec");
+      int preStop = pod.at("/containers/0/lifecycle/preStop/sleep/seconds").asInt();
+      Map<String, String> settings = settings(chart, "gateway");
+      int phase =
+          Integer.parseInt(
+              settings.get("spring.lifecycle.timeout-per-shutdown-phase").replace("s", ""));
+      assertThat(preStop).isPositive();
+      assertThat(settings).containsEntry("valetkey.gateway.drain", drain + "s");
+      assertThat(phase).isGreaterThan(drain);
+      assertThat(pod.at("/terminationGracePeriodSeconds").asInt()).isGreaterThan(preStop + phase);
+    }
   }
 
   static Map<String, String> settings(Rendered chart, String role) {

@@ -127,6 +127,14 @@ class InstalledChartTest {
         Arguments.of("agent", "OPENAI_API_KEY, DB_PASSWORD", STORY),
         Arguments.of(
             "agent",
+            "openaiApiKey, AWS_ACCESS_KEY_ID, OPENAI_API_KEY_2",
+            """
+            containers: [{ name: agent, image: agent, env: [
+              { name: openaiApiKey, value: anything }, { name: AWS_ACCESS_KEY_ID, value: anything },
+              { name: OPENAI_API_KEY_2, value: anything } ] }]
+            """),
+        Arguments.of(
+            "agent",
             "HARMLESS",
             """
             containers: [{ name: agent, image: agent, env: [{ name: HARMLESS,
@@ -218,6 +226,15 @@ class InstalledChartTest {
                 projected: { sources: [{ serviceAccountToken: {
                   audience: "https://valetkey.example.com", expirationSeconds: 3600, path: token } }] }
             """)
+        .successfully();
+  }
+
+  @Test
+  void admission_ofThePodOfHelmTest_accepts() {
+    JsonNode pod = Chart.render("everything").one("Pod", "v-valetkey-test-reach");
+    assertThat(pod.at("/metadata/namespace").asString()).isEqualTo("agents");
+    assertThat(pod.at("/metadata/labels/valetkey.io~1agent").asString()).isEqualTo("true");
+    kubectl("create", "--dry-run=server", "-f", file("test.json", pod.toString()).toString())
         .successfully();
   }
 
