@@ -258,6 +258,23 @@ class ChartTest {
   }
 
   @Test
+  void alertsAndDashboard_areWhatTheFilesSay() throws Exception {
+    Rendered chart = Chart.render("everything");
+    Path files = Chart.FOLDER.resolve("files");
+    JsonNode rules =
+        Rendered.parse(Files.readString(files.resolve("prometheus-rules.yaml"))).objects().get(0);
+    assertThat(rules.at("/groups").size()).isPositive();
+    assertThat(chart.one("PrometheusRule", "v-valetkey").at("/spec")).isEqualTo(rules);
+    assertThat(
+            chart
+                .one("ConfigMap", "v-valetkey-dashboard")
+                .at("/data/valetkey.json")
+                .asString()
+                .strip())
+        .isEqualTo(Files.readString(files.resolve("grafana-dashboard.json")).strip());
+  }
+
+  @Test
   void serviceMonitor_findsTheManagementServicesAndNoOther() {
     Rendered chart = Chart.render("everything");
     JsonNode selector = chart.one("ServiceMonitor", "v-valetkey").at("/spec/selector/matchLabels");

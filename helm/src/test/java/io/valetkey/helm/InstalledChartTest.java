@@ -345,6 +345,7 @@ class InstalledChartTest {
             "horizontalpodautoscaler.autoscaling/w-valetkey-gateway",
             "certificate.cert-manager.io/w-valetkey-gateway",
             "servicemonitor.monitoring.coreos.com/w-valetkey",
+            "prometheusrule.monitoring.coreos.com/w-valetkey",
             "networkpolicy.networking.k8s.io/w-valetkey-agents",
             "clusterrolebinding.rbac.authorization.k8s.io/w-valetkey-second-token-review",
             "w-valetkey-second-agents-hold-no-keys");
