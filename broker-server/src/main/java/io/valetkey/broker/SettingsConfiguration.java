@@ -30,5 +30,6 @@ class SettingsConfiguration {
     var _ = LeaseConfiguration.check(reader);
     SignalConfiguration.check(reader);
     WitnessConfiguration.check(reader);
+    DeclarationConfiguration.check(reader);
   }
 }
