@@ -30,7 +30,7 @@ import org.springframework.transaction.support.TransactionTemplate;
 /** What the admin API needs beside the core. */
 @Configuration(proxyBeanMethods = false)
 @Conditional(OnRole.Issuer.class)
-@Import(AdminConfiguration.class)
+@Import({AdminConfiguration.class, DeclarationConfiguration.class})
 class AdminRoleConfiguration {
 
   /** A change is made within this time or refused. */
@@ -103,23 +103,34 @@ class AdminRoleConfiguration {
   }
 
   @Bean
+  AuditedChanges auditedChanges(Clock clock) {
+    return new AuditedChanges(clock);
+  }
+
+  @Bean
+  ChangeLog changeLog(DataSource dataSource, AuditedChanges recorder) {
+    return new ChangeLog(dataSource, recorder);
+  }
+
+  @Bean
   PolicyStore policyStore(
       DataSource dataSource,
       PlatformTransactionManager transactions,
-      BrokerSettings settings,
-      Clock clock) {
-    var bounded = new TransactionTemplate(transactions);
-    bounded.setTimeout(WRITE_SECONDS);
+      ResourceValidator validator,
+      ChangeLog log) {
     return new PolicyStore(
-        dataSource,
-        bounded,
-        new ResourceJson(),
-        validator(settings),
-        new ChangeLog(dataSource, new AuditedChanges(clock)));
+        dataSource, within(WRITE_SECONDS, transactions), new ResourceJson(), validator, log);
+  }
+
+  private static TransactionTemplate within(int seconds, PlatformTransactionManager transactions) {
+    var bounded = new TransactionTemplate(transactions);
+    bounded.setTimeout(seconds);
+    return bounded;
   }
 
   /** Addresses that only the moment of connecting can judge, such as our own, are judged there. */
-  private static ResourceValidator validator(BrokerSettings settings) {
+  @Bean
+  ResourceValidator resourceValidator(BrokerSettings settings) {
     AddressRules destinations =
         AddressRules.forDestinations(settings.gateway().privateOrigins(), Set.of());
     AddressRules issuers = AddressRules.forIssuers(Set.of());

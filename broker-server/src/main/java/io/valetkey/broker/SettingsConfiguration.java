@@ -31,5 +31,6 @@ class SettingsConfiguration {
     var _ = LeaseConfiguration.check(reader);
     SignalConfiguration.check(reader);
     WitnessConfiguration.check(reader);
+    DeclarationConfiguration.check(reader);
   }
 }

@@ -38,6 +38,7 @@ class ArchitectureTest {
           Map.entry("upstream", 3),
           Map.entry("lease", 4),
           Map.entry("signal", 4),
+          Map.entry("declaration", 4),
           Map.entry("issuance", 5),
           Map.entry("gateway", 5),
           Map.entry("admin", 5));

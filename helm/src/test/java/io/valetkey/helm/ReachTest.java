@@ -13,7 +13,10 @@ import java.net.ServerSocket;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.sql.DriverManager;
+import java.sql.SQLException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -97,6 +100,12 @@ class ReachTest {
     values.put("publicUrl", "https://127.0.0.1:" + api);
     values.put("gateway.publicUrl", "https://127.0.0.1:" + gateway);
     values.put("agents.namespaces[0]", "agents");
+    values.put("policies[0].kind", "destination");
+    values.put("policies[0].name", "openai");
+    values.put("policies[0].spec.kind", "http");
+    values.put("policies[0].spec.origin", "https://api.openai.com");
+    values.put("policies[0].spec.credential.source", "file");
+    values.put("policies[0].spec.credential.name", "openai");
     values.put("settings.server\\.address", "127.0.0.1");
     values.put("settings.valetkey\\.gateway\\.address", "127.0.0.1");
     values.put("settings.management\\.server\\.address", "127.0.0.1");
@@ -116,6 +125,10 @@ class ReachTest {
     String outOfReach = "https://127.0.0.1:" + freePort();
     try (LocalPod issuer = LocalPod.start(issuers, issuerPod, secrets, folder("issuer"))) {
       awaitReady(issuer, issuerManagement);
+      await()
+          .atMost(Duration.ofSeconds(30))
+          .untilAsserted(
+              () -> assertThat(destinations(database)).as(issuer.log()).containsExactly("openai"));
       assertThat(reach(test, outOfReach).unsuccessfully())
           .contains("ok: the issuer publishes its keys", "FAILED: the gateway answers");
       try (LocalPod carrier = LocalPod.start(gateways, gatewayPod, secrets, folder("gateway"))) {
@@ -129,6 +142,17 @@ class ReachTest {
             .contains("FAILED: " + open + " is out of reach");
       }
     }
+  }
+
+  private static List<String> destinations(String database) throws SQLException {
+    List<String> names = new ArrayList<>();
+    try (var connection = DriverManager.getConnection(database, RealPostgres.OWNER, "");
+        var rows = connection.createStatement().executeQuery("SELECT name FROM destination")) {
+      while (rows.next()) {
+        names.add(rows.getString(1));
+      }
+    }
+    return names;
   }
 
   private static Rendered render(Map<String, String> values, int api, int management) {
@@ -150,7 +174,7 @@ class ReachTest {
         .at("/env")
         .forEach(e -> environment.put(e.at("/name").asString(), e.at("/value").asString()));
     environment.put("BLOCKED", blocked);
-    List<String> command = new java.util.ArrayList<>(Rendered.texts(container.at("/command")));
+    List<String> command = new ArrayList<>(Rendered.texts(container.at("/command")));
     command.addAll(Rendered.texts(container.at("/args")));
     return Chart.run(environment, command);
   }

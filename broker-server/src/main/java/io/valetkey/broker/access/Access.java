@@ -12,11 +12,13 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.stop.StopTarget;
 import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.stop.Stops;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,17 +37,29 @@ public final class Access {
   /** Longer than anything that is handed out may live. */
   private static final Duration FOR_EVER = Duration.ofDays(3650);
 
-  private final PolicyView policy;
-  private final StopView stops;
+  private final Supplier<PolicySnapshot> policy;
+  private final Stops stops;
   private final RateLimits limits;
   private final Clock clock;
 
   /** Decides on these views. */
   public Access(PolicyView policy, StopView stops, RateLimits limits, Clock clock) {
+    this(policy::current, stops, limits, clock);
+  }
+
+  private Access(Supplier<PolicySnapshot> policy, Stops stops, RateLimits limits, Clock clock) {
     this.policy = policy;
     this.stops = stops;
     this.limits = limits;
     this.clock = clock;
+  }
+
+  /**
+   * What this policy alone would say, if nothing were stopped and no limit used up. To ask what a
+   * change would mean; never to serve anything.
+   */
+  public static Access rehearsal(PolicySnapshot policy, Clock clock) {
+    return new Access(() -> policy, NothingStopped.INSTANCE, RateLimits.none(), clock);
   }
 
   /** What issuing and using have in common: who, through which issuer, with which token. */
@@ -55,7 +69,7 @@ public final class Access {
   public Decision decideToken(TokenWish wish) {
     try {
       long epoch = stops.epoch();
-      PolicySnapshot snapshot = policy.current();
+      PolicySnapshot snapshot = policy.get();
       Agent agent = agentOf(snapshot, wish.issuer(), wish.subject(), wish);
       String name = wish.destination() == null ? onlyDestination(agent) : wish.destination();
       var claimant = new Claimant(agent, wish.issuer(), null, Long.MAX_VALUE);
@@ -145,7 +159,7 @@ public final class Access {
   private record Held(Agent agent, Destination destination, Grant grant) {}
 
   private Held held(Holder holder, String wanted) {
-    PolicySnapshot snapshot = policy.current();
+    PolicySnapshot snapshot = policy.get();
     Agent agent = snapshot.agent(holder.agent());
     if (agent == null || !agent.hasIdentity(holder.issuer(), holder.subject())) {
       throw refused(
@@ -211,7 +225,7 @@ public final class Access {
       return false;
     }
     try {
-      PolicySnapshot snapshot = policy.current();
+      PolicySnapshot snapshot = policy.get();
       Agent agent = snapshot.agent(agentName);
       if (agent == null) {
         return false;

@@ -2,8 +2,13 @@ package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.models.OpenAPI;
 import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.declaration.PolicyFiles;
+import io.valetkey.broker.declaration.Replay;
+import io.valetkey.broker.declaration.SetReader;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.lease.Leases;
+import io.valetkey.broker.policy.PolicyApply;
+import io.valetkey.broker.policy.PolicyExport;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.secret.SecretValue;
@@ -15,6 +20,7 @@ import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
 import java.time.Clock;
 import org.jspecify.annotations.Nullable;
+import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.security.autoconfigure.actuate.web.servlet.EndpointRequest;
 import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
 import org.springframework.boot.web.server.WebServerFactoryCustomizer;
@@ -54,6 +60,17 @@ public class AdminConfiguration {
   @Bean
   ResourceController resourceController(PolicyStore store) {
     return new ResourceController(store);
+  }
+
+  @Bean
+  ApplyController applyController(SetReader reader, PolicyApply apply, Replay replay) {
+    return new ApplyController(reader, apply, replay);
+  }
+
+  @Bean
+  DeclarationController declarationController(
+      PolicyExport export, ObjectProvider<PolicyFiles> files) {
+    return new DeclarationController(export, files.getIfAvailable());
   }
 
   @Bean

@@ -46,24 +46,34 @@ final class AdminRequest {
 
   /** Whether the difference is asked for and not the change. */
   boolean isDryRun() {
-    String value = request.getParameter("dryRun");
+    return flag("dryRun");
+  }
+
+  /** A query parameter that is true or false, and false if it is not there. */
+  boolean flag(String name) {
+    String value = request.getParameter(name);
     if (value == null || value.equals("false")) {
       return false;
     }
     if (value.equals("true")) {
       return true;
     }
-    throw invalid("dryRun must be true or false.");
+    throw invalid(name + " must be true or false.");
   }
 
   /** How many items a page may have. */
   int limit() {
-    String value = request.getParameter("limit");
+    return number("limit", 100, 500);
+  }
+
+  /** A query parameter that is a number from 1 on. */
+  int number(String name, int otherwise, int most) {
+    String value = request.getParameter(name);
     if (value == null) {
-      return 100;
+      return otherwise;
     }
-    if (!value.matches("[1-9][0-9]{0,2}") || Integer.parseInt(value) > 500) {
-      throw invalid("The limit must be from 1 to 500.");
+    if (!value.matches("[1-9][0-9]{0,8}") || Integer.parseInt(value) > most) {
+      throw invalid("The %s must be from 1 to %d.".formatted(name, most));
     }
     return Integer.parseInt(value);
   }
@@ -80,10 +90,16 @@ final class AdminRequest {
 
   /** The body as it came, at most one byte more than it may have. */
   byte[] bytes() throws IOException {
-    if (request.getContentLengthLong() > StrictJson.MAX_BYTES) {
-      throw new RefusedException(ProblemCode.CONTENT_TOO_LARGE, "The body may have 1 MiB.");
+    return bytes(StrictJson.MAX_BYTES);
+  }
+
+  /** The body as it came, at most one byte more than this. */
+  byte[] bytes(int most) throws IOException {
+    if (request.getContentLengthLong() > most) {
+      throw new RefusedException(
+          ProblemCode.CONTENT_TOO_LARGE, "The body may have " + (most >> 20) + " MiB.");
     }
-    return request.getInputStream().readNBytes(StrictJson.MAX_BYTES + 1);
+    return request.getInputStream().readNBytes(most + 1);
   }
 
   /** The state that the resource is expected to be in (RFC 9110 section 13.1). */

@@ -4,8 +4,12 @@ import io.valetkey.broker.audit.AuditRecord;
 import io.valetkey.broker.audit.AuditRecord.Outcome;
 import io.valetkey.broker.audit.DecisionId;
 import io.valetkey.broker.audit.TransactionalAudit;
+import io.valetkey.broker.policy.ApplyOrder;
+import io.valetkey.broker.policy.ApplyRecorder;
 import io.valetkey.broker.policy.Change;
 import io.valetkey.broker.policy.ChangeRecorder;
+import io.valetkey.broker.policy.Plan;
+import io.valetkey.broker.policy.Plan.Action;
 import io.valetkey.broker.policy.ResourceKind;
 import java.sql.Connection;
 import java.sql.SQLException;
@@ -13,11 +17,13 @@ import java.time.Clock;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** Keeps every change of the policy in the audit trail, with what was there before and after. */
-public final class AuditedChanges implements ChangeRecorder {
+public final class AuditedChanges implements ChangeRecorder, ApplyRecorder {
 
   private final Clock clock;
 
@@ -28,6 +34,45 @@ public final class AuditedChanges implements ChangeRecorder {
 
   @Override
   public void record(Connection transaction, Change change) throws SQLException {
+    TransactionalAudit.record(transaction, recordOf(change));
+  }
+
+  @Override
+  public void recordAll(Connection transaction, List<Change> changes) throws SQLException {
+    TransactionalAudit.recordAll(transaction, changes.stream().map(this::recordOf).toList());
+  }
+
+  @Override
+  public void record(Connection transaction, ApplyOrder order, Plan plan) throws SQLException {
+    Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
+    Map<String, Object> details = new LinkedHashMap<>();
+    details.put("actor", order.actor());
+    details.put("managed_by", order.owner());
+    details.put("revision", plan.revision());
+    if (order.generation() != null) {
+      details.put("generation", order.generation());
+    }
+    for (Action action : Action.values()) {
+      details.put(action.name().toLowerCase(Locale.ROOT), plan.count(action));
+    }
+    TransactionalAudit.record(
+        transaction,
+        new AuditRecord(
+            now,
+            DecisionId.at(now),
+            "admin.apply",
+            Outcome.GRANTED,
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            null,
+            details));
+  }
+
+  private AuditRecord recordOf(Change change) {
     Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
     Map<String, Object> details = new LinkedHashMap<>();
     details.put("actor", change.actor());
@@ -40,21 +85,19 @@ public final class AuditedChanges implements ChangeRecorder {
     if (change.after() != null) {
       details.put("after", change.after());
     }
-    TransactionalAudit.record(
-        transaction,
-        new AuditRecord(
-            now,
-            DecisionId.at(now),
-            "admin." + verb(change),
-            Outcome.GRANTED,
-            null,
-            nameIf(change, ResourceKind.AGENT),
-            nameIf(change, ResourceKind.ISSUER),
-            null,
-            destination(change),
-            null,
-            null,
-            details));
+    return new AuditRecord(
+        now,
+        DecisionId.at(now),
+        "admin." + verb(change),
+        Outcome.GRANTED,
+        null,
+        nameIf(change, ResourceKind.AGENT),
+        nameIf(change, ResourceKind.ISSUER),
+        null,
+        destination(change),
+        null,
+        null,
+        details);
   }
 
   private static String verb(Change change) {

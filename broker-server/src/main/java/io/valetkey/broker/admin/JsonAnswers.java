@@ -60,7 +60,12 @@ final class JsonAnswers {
 
   static ObjectNode changes(List<Difference> differences) {
     ObjectNode answer = object();
-    ArrayNode changes = answer.putArray("changes");
+    answer.set("changes", list(differences));
+    return answer;
+  }
+
+  static ArrayNode list(List<Difference> differences) {
+    ArrayNode changes = JsonNodeFactory.instance.arrayNode();
     for (Difference difference : differences) {
       changes
           .addObject()
@@ -69,7 +74,7 @@ final class JsonAnswers {
           .asObject()
           .set("after", orNull(difference.after()));
     }
-    return answer;
+    return changes;
   }
 
   static ObjectNode object() {

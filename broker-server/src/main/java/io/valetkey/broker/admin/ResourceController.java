@@ -108,7 +108,7 @@ class ResourceController {
     WriteOutcome outcome =
         store.write(
             new WriteOrder(
-                id, operation, request.precondition(), admin.name(), null, request.isDryRun()));
+                id, operation, request.precondition(), admin.name(), request.isDryRun()));
     return switch (outcome) {
       case WriteOutcome.Stored(var resource, boolean created) ->
           JsonAnswers.resource(resource, created ? http.getRequestURI() : null);

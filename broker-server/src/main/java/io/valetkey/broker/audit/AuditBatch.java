@@ -14,8 +14,9 @@ import tools.jackson.databind.json.JsonMapper;
 /**
  * Writes records over one connection, many in one statement. The statement takes a share lock on
  * the stop epoch: a record that was decided under another epoch is not written, and a stop that
- * wants to raise the epoch waits until the batch is committed. That is the whole order between
- * issuing and stopping, without a clock.
+ * wants to raise the epoch waits until the batch is committed; a batch of records that were decided
+ * under no epoch takes no lock. That is the whole order between issuing and stopping, without a
+ * clock.
  */
 final class AuditBatch {
 
@@ -35,6 +36,9 @@ final class AuditBatch {
       ORDER BY r.seq
       RETURNING seq
       """;
+
+  /** Where no record was decided under an epoch there is nothing to order, and no stop waits. */
+  private static final String INSERT_UNORDERED = INSERT.replace(" FOR SHARE", "");
 
   private static final JsonMapper JSON = JsonMapper.shared();
   private static final int TEXT_COLUMNS = 12;
@@ -89,7 +93,9 @@ final class AuditBatch {
     int n = rows.size();
     long base = lastSeq + 1;
     boolean[] inserted = new boolean[n];
-    try (PreparedStatement statement = connection.prepareStatement(INSERT)) {
+    boolean ordered = epochs.stream().anyMatch(epoch -> epoch >= 0);
+    try (PreparedStatement statement =
+        connection.prepareStatement(ordered ? INSERT : INSERT_UNORDERED)) {
       Long[] seqs = new Long[n];
       for (int i = 0; i < n; i++) {
         seqs[i] = base + i;

@@ -2,6 +2,7 @@ package io.valetkey.broker.audit;
 
 import java.sql.Connection;
 import java.sql.SQLException;
+import java.util.List;
 
 /**
  * Writes a record within somebody else's transaction, so that a change and its record are durable
@@ -19,6 +20,18 @@ public final class TransactionalAudit {
    */
   public static void record(Connection transaction, AuditRecord record) throws SQLException {
     var _ = recordUnder(transaction, record, OpenRecord.ANY_EPOCH);
+  }
+
+  /**
+   * Adds records to the transaction of this connection, in this order, in one statement.
+   *
+   * @throws SQLException as for {@link #record}
+   */
+  public static void recordAll(Connection transaction, List<AuditRecord> records)
+      throws SQLException {
+    var batch = new AuditBatch(transaction);
+    records.forEach(record -> batch.add(record, OpenRecord.ANY_EPOCH));
+    var _ = batch.insert();
   }
 
   /**

@@ -1,6 +1,8 @@
 package io.valetkey.broker.policy;
 
 import io.valetkey.broker.feed.ChangeFeed;
+import java.sql.Connection;
+import java.sql.SQLException;
 import java.util.List;
 import javax.sql.DataSource;
 import org.springframework.jdbc.core.ConnectionCallback;
@@ -60,13 +62,43 @@ public final class ChangeLog {
 
   /** Appends, records and announces a change within its transaction. */
   void append(Change change) {
-    jdbc.sql("INSERT INTO change_log (id, kind, name) VALUES (?, ?, ?)")
-        .params(change.number(), change.id().kind().singular(), change.id().qualifiedName())
+    append(List.of(change), connection -> recorder.record(connection, change));
+  }
+
+  /**
+   * Appends, records and announces changes that are made together.
+   *
+   * @param also recorded besides
+   */
+  void appendAll(List<Change> changes, Recording also) {
+    append(
+        changes,
+        connection -> {
+          if (!changes.isEmpty()) {
+            recorder.recordAll(connection, changes);
+          }
+          also.record(connection);
+        });
+  }
+
+  /** Writes records in a transaction. */
+  interface Recording {
+    void record(Connection transaction) throws SQLException;
+  }
+
+  private void append(List<Change> changes, Recording recording) {
+    jdbc.sql(
+            "INSERT INTO change_log (id, kind, name)"
+                + " SELECT * FROM unnest(?::bigint[], ?::text[], ?::text[])")
+        .params(
+            changes.stream().map(Change::number).toArray(Long[]::new),
+            changes.stream().map(c -> c.id().kind().singular()).toArray(String[]::new),
+            changes.stream().map(c -> c.id().qualifiedName()).toArray(String[]::new))
         .update();
     template.execute(
         (ConnectionCallback<Boolean>)
             connection -> {
-              recorder.record(connection, change);
+              recording.record(connection);
               return true;
             });
     jdbc.sql("SELECT pg_notify(?, '')")

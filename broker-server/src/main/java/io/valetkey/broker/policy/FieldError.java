@@ -30,8 +30,19 @@ public record FieldError(String pointer, String code, String detail) {
   /** The value is reserved for something that this version does not do. */
   public static final String UNSUPPORTED = "unsupported";
 
+  /** The value is allowed, and something else that exists stands in its way. */
+  public static final String CONFLICT = "conflict";
+
+  /** The resource belongs to another owner, or was made by hand. */
+  public static final String NOT_YOURS = "not_yours";
+
   /** Appends one name to a pointer, escaped as RFC 6901 section 3 says. */
   public static String join(String pointer, String name) {
     return pointer + "/" + name.replace("~", "~0").replace("/", "~1");
+  }
+
+  /** The same error in a document that stands at another place of a larger one. */
+  public FieldError below(String place) {
+    return new FieldError(place + pointer, code, detail);
   }
 }

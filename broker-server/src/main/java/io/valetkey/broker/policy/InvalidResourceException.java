@@ -3,6 +3,8 @@ package io.valetkey.broker.policy;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /** A document that was refused, with everything that is wrong with it. */
 public final class InvalidResourceException extends RefusedException {
@@ -24,10 +26,13 @@ public final class InvalidResourceException extends RefusedException {
 
   /** Refuses a document whose fields have these errors. */
   static InvalidResourceException of(List<FieldError> errors) {
-    boolean onlyReferences =
-        errors.stream().allMatch(error -> error.code().equals(FieldError.UNKNOWN_REFERENCE));
+    Set<String> codes = errors.stream().map(FieldError::code).collect(Collectors.toSet());
+    if (codes.equals(Set.of(FieldError.UNKNOWN_REFERENCE))) {
+      return new InvalidResourceException(ProblemCode.UNKNOWN_REFERENCE, errors);
+    }
+    boolean inTheWay = Set.of(FieldError.CONFLICT, FieldError.NOT_YOURS).containsAll(codes);
     return new InvalidResourceException(
-        onlyReferences ? ProblemCode.UNKNOWN_REFERENCE : ProblemCode.INVALID_FIELD, errors);
+        inTheWay ? ProblemCode.CONFLICT : ProblemCode.INVALID_FIELD, errors);
   }
 
   /** Everything that is wrong, in the order of the document. */

@@ -71,7 +71,8 @@ public final class JsonFields {
     return read(name, "true or false", JsonNode::isBoolean, JsonNode::booleanValue);
   }
 
-  @Nullable Integer integer(String name) {
+  /** A whole number, or null if there is none. */
+  public @Nullable Integer integer(String name) {
     return read(
         name,
         "a whole number below 2147483648",
@@ -174,6 +175,14 @@ public final class JsonFields {
   /** Notes an error at a field of this object. */
   public void error(String name, String code, String detail) {
     errors.add(new FieldError(pointer + "/" + name, code, detail));
+  }
+
+  /** Notes that the value of a required text is not allowed; a missing one was noted before. */
+  void errorUnlessMissing(String name, String detail) {
+    JsonNode written = node.get(name);
+    if (written != null && written.isString()) {
+      error(name, FieldError.INVALID_VALUE, detail);
+    }
   }
 
   /** Accepts whatever else is in this object, because an error was found that explains it. */

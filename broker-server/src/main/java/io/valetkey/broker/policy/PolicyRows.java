@@ -3,7 +3,9 @@ package io.valetkey.broker.policy;
 import io.valetkey.broker.policy.AgentSpec.Identity;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.sql.Types;
 import java.time.OffsetDateTime;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -54,13 +56,44 @@ final class PolicyRows {
         .list();
   }
 
-  /** Writes a new row or over the one that is there, with everything that hangs on it. */
+  /** Everything that an owner keeps, in an order in which it could be created. */
+  List<StoredResource> ownedBy(String owner, int limit) {
+    return allWhere("managed_by = :owner", owner, limit);
+  }
+
+  /** Everything that no owner keeps. */
+  List<StoredResource> ownedByNobody(int limit) {
+    return allWhere("managed_by IS NULL", null, limit);
+  }
+
+  /** Everything. */
+  List<StoredResource> all(int limit) {
+    return allWhere("TRUE", null, limit);
+  }
+
+  private List<StoredResource> allWhere(String condition, @Nullable String owner, int limit) {
+    List<StoredResource> found = new ArrayList<>();
+    for (ResourceKind kind : ResourceKind.values()) {
+      String order = kind == ResourceKind.SCOPE ? "destination, name" : "name";
+      found.addAll(
+          jdbc.sql(
+                  "SELECT * FROM %s WHERE %s ORDER BY %s LIMIT :limit"
+                      .formatted(table(kind), condition, order))
+              .param("owner", owner)
+              .param("limit", limit)
+              .query((row, number) -> resource(row, kind))
+              .list());
+    }
+    return found;
+  }
+
+  /**
+   * Writes a new row or over the one that is there, with everything that hangs on it.
+   *
+   * @param owner who keeps it from now on; null leaves that as it is
+   */
   StoredResource write(
-      ResourceId id,
-      ObjectNode document,
-      ResourceSpec spec,
-      long version,
-      @Nullable String managedBy) {
+      ResourceId id, ObjectNode document, ResourceSpec spec, long version, @Nullable String owner) {
     Map<String, Object> values = new LinkedHashMap<>(ownColumns(id, spec));
     String names = values.keySet().stream().map(c -> ", " + c).collect(Collectors.joining());
     String places = values.keySet().stream().map(c -> ", :" + c).collect(Collectors.joining());
@@ -71,16 +104,19 @@ final class PolicyRows {
     String conflict = id.kind() == ResourceKind.SCOPE ? "destination, name" : "name";
     StoredResource stored =
         jdbc.sql(
-                ("INSERT INTO %s (name, spec, version, managed_by%s)"
-                        + " VALUES (:name, :spec::jsonb, :version, :managedBy%s)"
+                ("INSERT INTO %s AS old (name, spec, version, managed_by, applied_version%s)"
+                        + " VALUES (:name, :spec::jsonb, :version, :owner, :applied%s)"
                         + " ON CONFLICT (%s) DO UPDATE SET spec = excluded.spec,"
-                        + " version = excluded.version, managed_by = excluded.managed_by,"
+                        + " version = excluded.version,"
+                        + " managed_by = coalesce(excluded.managed_by, old.managed_by),"
+                        + " applied_version = coalesce(excluded.applied_version, old.applied_version),"
                         + " updated_at = now()%s RETURNING *")
                     .formatted(table(id.kind()), names, places, conflict, updates))
             .param("name", id.name())
             .param("spec", json.write(document))
             .param("version", version)
-            .param("managedBy", managedBy)
+            .param("owner", owner)
+            .param("applied", owner == null ? null : version, Types.BIGINT)
             .params(values)
             .query((row, number) -> resource(row, id.kind()))
             .single();
@@ -162,6 +198,7 @@ final class PolicyRows {
         json.stored(row.getString("spec")),
         row.getLong("version"),
         row.getString("managed_by"),
+        row.getLong("applied_version"),
         row.getObject("created_at", OffsetDateTime.class).toInstant(),
         row.getObject("updated_at", OffsetDateTime.class).toInstant());
   }

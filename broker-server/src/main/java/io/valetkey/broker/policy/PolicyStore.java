@@ -6,6 +6,7 @@ import io.valetkey.broker.problem.RefusedException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import javax.sql.DataSource;
 import org.jspecify.annotations.Nullable;
 import org.springframework.jdbc.core.simple.JdbcClient;
@@ -136,9 +137,9 @@ public final class PolicyStore {
   private WriteOutcome store(
       WriteOrder order, @Nullable StoredResource before, ObjectNode document, ResourceSpec spec) {
     ResourceId id = order.id();
-    references.checkConflicts(id, spec, before == null ? null : spec(before));
+    references.checkConflicts(id, spec, before == null ? null : spec(before), Set.of());
     long number = log.next();
-    StoredResource after = rows.write(id, document, spec, number, order.managedBy());
+    StoredResource after = rows.write(id, document, spec, number, null);
     ObjectNode old = before == null ? null : before.spec();
     if (order.dryRun()) {
       return new WriteOutcome.Rehearsed(Difference.between(old, after.spec()));

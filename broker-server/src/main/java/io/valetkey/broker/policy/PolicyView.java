@@ -10,12 +10,15 @@ import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * This replica's view of the policy: the compiled snapshot, replaced by one volatile write whenever
  * the change log has grown. It refuses to answer once it is older than its bound.
  */
 public final class PolicyView implements ChangeFeed.Subscriber {
+
+  private static final Duration PAUSE = Duration.ofMillis(5);
 
   private final Duration staleness;
   private final List<Runnable> listeners = new CopyOnWriteArrayList<>();
@@ -48,6 +51,24 @@ public final class PolicyView implements ChangeFeed.Subscriber {
           ProblemCode.POLICY_STALE, "The policy is older than " + staleness.toMillis() + " ms");
     }
     return snapshot;
+  }
+
+  /**
+   * The policy with at least this change in it, which is waited for.
+   *
+   * @param change its place in the change log
+   * @throws RefusedException {@link ProblemCode#POLICY_STALE} if it is not there in time
+   */
+  public PolicySnapshot current(long change, Duration longest) {
+    long deadline = System.nanoTime() + longest.toNanos();
+    while (current().version() < change) {
+      if (System.nanoTime() > deadline) {
+        throw new RefusedException(
+            ProblemCode.POLICY_STALE, "This replica has not taken in the last change yet");
+      }
+      LockSupport.parkNanos(PAUSE.toNanos());
+    }
+    return current();
   }
 
   /** How old the view is, in milliseconds; {@link Long#MAX_VALUE} before the first complete one. */

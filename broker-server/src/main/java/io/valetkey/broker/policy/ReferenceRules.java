@@ -54,11 +54,15 @@ final class ReferenceRules {
   /**
    * Refuses what would stand in another resource's way.
    *
+   * @param before what it was, null if it is new
+   * @param checked agents whose identities are checked besides, so that nothing about them needs to
+   *     be guarded here
    * @throws RefusedException {@link ProblemCode#CONFLICT} naming the other one
    */
-  void checkConflicts(ResourceId id, ResourceSpec spec, @Nullable ResourceSpec before) {
+  void checkConflicts(
+      ResourceId id, ResourceSpec spec, @Nullable ResourceSpec before, Set<String> checked) {
     switch (spec) {
-      case IssuerSpec issuer -> checkIssuer(id.name(), issuer, (IssuerSpec) before);
+      case IssuerSpec issuer -> checkIssuer(id.name(), issuer, (IssuerSpec) before, checked);
       case AgentSpec agent -> checkBindings(id.name(), agent.identities());
       case GrantSpec grant ->
           jdbc.sql("SELECT name FROM agent_grant WHERE agent = ? AND destination = ? AND name <> ?")
@@ -69,8 +73,7 @@ final class ReferenceRules {
                 throw conflict(
                     "The grant " + other + " already joins this agent and this destination.");
               });
-      case DestinationSpec destination ->
-          checkKindStays(id.name(), destination, (DestinationSpec) before);
+      case DestinationSpec destination -> checkScopesFit(id.name(), destination);
       case ScopeSpec scope -> {}
       case SignalRuleSpec rule -> {}
     }
@@ -90,14 +93,14 @@ final class ReferenceRules {
     }
   }
 
-  /** Its scopes would mean nothing. */
-  private void checkKindStays(
-      String name, DestinationSpec destination, @Nullable DestinationSpec before) {
-    if (before != null
-        && (before.kind() == DestinationSpec.DestinationKind.HTTP)
-            != (destination.kind() == DestinationSpec.DestinationKind.HTTP)) {
-      refuseIfAny("scopes of the other kind", names("scope WHERE destination = ?", name));
-    }
+  /** Scopes of the other kind would mean nothing. */
+  private void checkScopesFit(String name, DestinationSpec destination) {
+    boolean leased = destination.kind() != DestinationSpec.DestinationKind.HTTP;
+    refuseIfAny(
+        "scopes of the other kind",
+        names(
+            "scope WHERE destination = ? AND spec->'lease' IS " + (leased ? "NULL" : "NOT NULL"),
+            name));
   }
 
   /**
@@ -107,7 +110,7 @@ final class ReferenceRules {
    */
   void checkUnused(ResourceId id) {
     switch (id.kind()) {
-      case ISSUER -> refuseIfAny("agents", usersOfIssuer(id.name()));
+      case ISSUER -> refuseIfAny("agents", usersOfIssuer(id.name(), Set.of()));
       case AGENT -> {
         refuseIfAny("grants", names("agent_grant WHERE agent = ?", id.name()));
         refuseIfAny(
@@ -188,7 +191,8 @@ final class ReferenceRules {
     }
   }
 
-  private void checkIssuer(String name, IssuerSpec issuer, @Nullable IssuerSpec before) {
+  private void checkIssuer(
+      String name, IssuerSpec issuer, @Nullable IssuerSpec before, Set<String> checked) {
     jdbc.sql("SELECT name FROM issuer WHERE issuer_key = ? AND name <> ?")
         .params(PolicyRows.issuerKey(issuer), name)
         .query(String.class)
@@ -201,7 +205,7 @@ final class ReferenceRules {
             && (before.type() == IssuerType.SPIFFE || issuer.type() == IssuerType.SPIFFE)
             && !PolicyRows.issuerKey(before).equals(PolicyRows.issuerKey(issuer));
     if (subjectsChangeMeaning) {
-      refuseIfAny("agents, whose subjects would no longer fit", usersOfIssuer(name));
+      refuseIfAny("agents, whose subjects would no longer fit", usersOfIssuer(name, checked));
     }
   }
 
@@ -247,10 +251,11 @@ final class ReferenceRules {
         .map(stored -> (IssuerSpec) json.read(ResourceKind.ISSUER, stored.spec()));
   }
 
-  private List<String> usersOfIssuer(String issuer) {
+  private List<String> usersOfIssuer(String issuer, Set<String> apartFrom) {
     return jdbc.sql(
-            "SELECT DISTINCT agent FROM agent_identity WHERE issuer = ? ORDER BY agent LIMIT 6")
-        .param(issuer)
+            "SELECT DISTINCT agent FROM agent_identity WHERE issuer = ? AND agent <> ALL (?)"
+                + " ORDER BY agent LIMIT 6")
+        .params(issuer, apartFrom.toArray(String[]::new))
         .query(String.class)
         .list();
   }

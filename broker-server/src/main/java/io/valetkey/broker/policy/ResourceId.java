@@ -31,6 +31,21 @@ public record ResourceId(ResourceKind kind, @Nullable String parent, String name
     return new ResourceId(ResourceKind.SCOPE, destination, name);
   }
 
+  /**
+   * Reads a {@link #qualifiedName}.
+   *
+   * @return null if no resource of this kind can have that name
+   */
+  public static @Nullable ResourceId parse(ResourceKind kind, String qualifiedName) {
+    int slash = qualifiedName.indexOf('/');
+    String name = qualifiedName.substring(slash + 1);
+    if (kind != ResourceKind.SCOPE) {
+      return slash < 0 && isName(name) ? of(kind, name) : null;
+    }
+    String parent = qualifiedName.substring(0, Math.max(slash, 0));
+    return isName(parent) && isName(name) ? scope(parent, name) : null;
+  }
+
   /** The name in the change log: {@code destination/scope} for a scope, else the name. */
   public String qualifiedName() {
     return parent == null ? name : parent + "/" + name;

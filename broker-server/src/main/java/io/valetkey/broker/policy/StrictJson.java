@@ -32,23 +32,32 @@ public final class StrictJson {
   private static final int MAX_DEPTH = 24;
   private static final int MAX_ERRORS = 100;
 
-  private final JsonMapper mapper =
-      JsonMapper.builder(
-              JsonFactory.builder()
-                  .streamReadConstraints(
-                      StreamReadConstraints.builder()
-                          .maxNestingDepth(MAX_DEPTH)
-                          .maxNumberLength(100)
-                          .maxNameLength(1024)
-                          .maxDocumentLength(MAX_BYTES)
-                          .build())
-                  .build())
-          .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-          .enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS)
-          .build();
+  private final int maxBytes;
+  private final JsonMapper mapper;
 
-  /** Makes a reader. */
-  public StrictJson() {}
+  /** Makes a reader of documents of at most {@link #MAX_BYTES}. */
+  public StrictJson() {
+    this(MAX_BYTES);
+  }
+
+  /** Makes a reader of documents of at most so many bytes. */
+  public StrictJson(int maxBytes) {
+    this.maxBytes = maxBytes;
+    this.mapper =
+        JsonMapper.builder(
+                JsonFactory.builder()
+                    .streamReadConstraints(
+                        StreamReadConstraints.builder()
+                            .maxNestingDepth(MAX_DEPTH)
+                            .maxNumberLength(100)
+                            .maxNameLength(1024)
+                            .maxDocumentLength(maxBytes)
+                            .build())
+                    .build())
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .enable(DeserializationFeature.USE_BIG_DECIMAL_FOR_FLOATS)
+            .build();
+  }
 
   /**
    * Reads one object.
@@ -56,8 +65,9 @@ public final class StrictJson {
    * @throws InvalidResourceException with {@code content_too_large} or {@code invalid_json}
    */
   public ObjectNode object(byte[] document) {
-    if (document.length > MAX_BYTES) {
-      throw refused(ProblemCode.CONTENT_TOO_LARGE, "", "is larger than 1 MiB");
+    if (document.length > maxBytes) {
+      throw refused(
+          ProblemCode.CONTENT_TOO_LARGE, "", "is larger than " + (maxBytes >> 20) + " MiB");
     }
     String text = decode(document);
     try {

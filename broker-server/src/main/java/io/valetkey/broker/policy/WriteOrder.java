@@ -1,25 +1,18 @@
 package io.valetkey.broker.policy;
 
-import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * One change that somebody asks for.
+ * One change that somebody asks for by hand. Who owns the resource does not change by it.
  *
  * @param id which resource
  * @param operation what to do with it
  * @param precondition the state it is expected to be in
  * @param actor who asks, for the audit record
- * @param managedBy what keeps it as it is from now on; null for the API
  * @param dryRun whether only the difference is wanted; then a precondition need not be stated
  */
 public record WriteOrder(
-    ResourceId id,
-    Operation operation,
-    Precondition precondition,
-    String actor,
-    @Nullable String managedBy,
-    boolean dryRun) {
+    ResourceId id, Operation operation, Precondition precondition, String actor, boolean dryRun) {
 
   /** What to do. */
   public sealed interface Operation {

@@ -21,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  * answer once it is older than its bound. The epoch only grows: a database that has forgotten what
  * this replica has seen (an old backup restored) is not believed, but told.
  */
-public final class StopView implements ChangeFeed.Subscriber {
+public final class StopView implements ChangeFeed.Subscriber, Stops {
 
   private static final String CHANGED =
       "SELECT "
@@ -84,56 +84,33 @@ public final class StopView implements ChangeFeed.Subscriber {
     lease = condition;
   }
 
-  /**
-   * The epoch of this view, to be compared by the database when a decision becomes durable. Read it
-   * before asking {@link #stopped}, never after.
-   *
-   * @throws RefusedException {@link ProblemCode#STOPS_STALE} if the view is older than its bound
-   */
+  @Override
   public long epoch() {
     requireFresh();
     return seenEpoch();
   }
 
-  /**
-   * Which target is stopped for something that is being issued or used, the destination apart, if
-   * any.
-   *
-   * @param agent the agent's name
-   * @param issuer the name of the issuer of its identity
-   * @param jti the access token's id, or null where none exists yet
-   * @param tokenEpoch the epoch in which the access token was issued; {@link Long#MAX_VALUE} if
-   *     none
-   * @throws RefusedException {@link ProblemCode#STOPS_STALE} if the view is older than its bound
-   */
+  @Override
   public @Nullable StopTarget stopped(
       String agent, String issuer, @Nullable String jti, long tokenEpoch) {
     requireFresh();
     return known.stopped(agent, issuer, jti, tokenEpoch);
   }
 
-  /**
-   * The destination as a target, if it is stopped.
-   *
-   * @param tokenEpoch as for {@link #stopped}
-   * @throws RefusedException {@link ProblemCode#STOPS_STALE} if the view is older than its bound
-   */
+  @Override
   public @Nullable StopTarget stoppedDestination(String destination, long tokenEpoch) {
     requireFresh();
     return known.check(StopTarget.Kind.DESTINATION, destination, tokenEpoch);
   }
 
-  /**
-   * Whether a stop that this view knows ends what was allowed before. Answers however old the view
-   * is: what is known to be stopped does not become allowed by not hearing more.
-   */
+  @Override
   public boolean isKnownToBeStopped(
       String agent, String issuer, String jti, long tokenEpoch, String destination) {
     return known.stopped(agent, issuer, jti, tokenEpoch) != null
         || known.check(StopTarget.Kind.DESTINATION, destination, tokenEpoch) != null;
   }
 
-  /** Whether the view answers. Cheap enough to be asked for each piece of a body. */
+  @Override
   public boolean isFresh() {
     if (seen == null) {
       return false;

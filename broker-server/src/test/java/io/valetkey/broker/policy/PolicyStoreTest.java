@@ -355,6 +355,6 @@ class PolicyStoreTest {
 
   private static WriteOrder order(
       ResourceId id, Operation operation, Precondition precondition, boolean dryRun) {
-    return new WriteOrder(id, operation, precondition, "tester", null, dryRun);
+    return new WriteOrder(id, operation, precondition, "tester", dryRun);
   }
 }
