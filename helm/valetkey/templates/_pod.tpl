@@ -52,7 +52,6 @@ seccompProfile:
 {{- $name := printf "%s-%s" (include "valetkey.fullname" $root) $role -}}
 {{- $tls := include "valetkey.tlsSecret" . -}}
 {{- $port := ternary 8080 8090 (eq $role "issuer") -}}
-{{- $drain := ternary 25 (int $v.gateway.drainSeconds) (eq $role "issuer") -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
@@ -89,8 +88,8 @@ spec:
       automountServiceAccountToken: false
       # The variables that Kubernetes makes of Services would be unknown settings of ours.
       enableServiceLinks: false
-      # preStop, then the drain, then what remains to be written.
-      terminationGracePeriodSeconds: {{ add 5 $drain 20 }}
+      # preStop, then the longest phase of the shutdown, then what remains to be written.
+      terminationGracePeriodSeconds: {{ add 5 (include "valetkey.shutdownSeconds" $root) 15 }}
       securityContext:
         {{- include "valetkey.podSecurity" $root | nindent 8 }}
       {{- with $v.image.pullSecrets }}

@@ -7,7 +7,7 @@
   "valetkey.public-url" (include "valetkey.publicUrl" (dict "root" $root "role" "issuer"))
   "valetkey.gateway.public-url" (include "valetkey.publicUrl" (dict "root" $root "role" "gateway"))
   "valetkey.gateway.drain" (printf "%vs" $v.gateway.drainSeconds)
-  "spring.lifecycle.timeout-per-shutdown-phase" (printf "%ds" (max 30 (add (int $v.gateway.drainSeconds) 5)))
+  "spring.lifecycle.timeout-per-shutdown-phase" (printf "%ss" (include "valetkey.shutdownSeconds" $root))
 -}}
 {{- if ne $v.migrations.mode "start" -}}
 {{- $_ := set $s "valetkey.migrations" "external" -}}
@@ -74,4 +74,13 @@ valetkey.vault.token-file: /run/valetkey/vault/token
 {{ $bundle }}.keystore.private-key: /run/valetkey/tls/tls.key
 {{ $bundle }}.reload-on-update: "true"
 {{ ternary "server.ssl.bundle" "valetkey.gateway.ssl-bundle" (eq .role "issuer") }}: {{ .role }}
+{{- if eq .role "issuer" }}
+# Otherwise the management port would have the certificate of the API too, and probes speak plain HTTP.
+management.server.ssl.enabled: "false"
+{{- end }}
+{{- end -}}
+
+{{- /* How long one phase of the shutdown may take: longer than the drain. */ -}}
+{{- define "valetkey.shutdownSeconds" -}}
+{{- max 30 (add (int .Values.gateway.drainSeconds) 5) -}}
 {{- end -}}

@@ -52,6 +52,9 @@ record BrokerSettings(
   /** The role that carries requests out. */
   static final String GATEWAY = "gateway";
 
+  /** The role that brings the schema up to date and ends. It has no other beside it. */
+  static final String MIGRATE = "migrate";
+
   private static final Duration SECOND = Duration.ofSeconds(1);
 
   /**
@@ -84,9 +87,7 @@ record BrokerSettings(
    */
   static BrokerSettings read(ConfigurableEnvironment environment, OtherSettings others) {
     var reader = new SettingsReader(environment);
-    if (environment.getProperty("spring.datasource.url") == null) {
-      reader.problems().add("spring.datasource.url: is missing; the broker needs PostgreSQL");
-    }
+    reader.requireDatabase();
     BrokerSettings settings = read(reader);
     others.read(reader);
     reader.refuseUnknown();
@@ -132,7 +133,7 @@ record BrokerSettings(
     List<String> named = reader.list("roles");
     Set<String> roles = new TreeSet<>(named.isEmpty() ? List.of(ISSUER, GATEWAY) : named);
     if (!Set.of(ISSUER, GATEWAY).containsAll(roles)) {
-      reader.problem("roles", "must be issuer, gateway or both");
+      reader.problem("roles", "must be issuer, gateway or both, or migrate alone");
     }
     return roles;
   }

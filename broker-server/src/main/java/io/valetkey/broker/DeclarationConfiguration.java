@@ -1,18 +1,32 @@
 package io.valetkey.broker;
 
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.admin.AuditedChanges;
+import io.valetkey.broker.declaration.PolicyFiles;
+import io.valetkey.broker.declaration.PolicyFolder;
 import io.valetkey.broker.declaration.Replay;
 import io.valetkey.broker.declaration.SetReader;
 import io.valetkey.broker.policy.ChangeLog;
 import io.valetkey.broker.policy.DeclaredDocuments;
 import io.valetkey.broker.policy.PolicyApply;
+import io.valetkey.broker.policy.PolicyExport;
 import io.valetkey.broker.policy.PolicyView;
+import io.valetkey.broker.policy.ResourceId;
 import io.valetkey.broker.policy.ResourceJson;
 import io.valetkey.broker.policy.ResourceValidator;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Clock;
+import java.time.Duration;
 import javax.sql.DataSource;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
+import org.springframework.boot.context.event.ApplicationReadyEvent;
+import org.springframework.boot.convert.DurationStyle;
+import org.springframework.context.ApplicationListener;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
+import org.springframework.core.env.Environment;
 import org.springframework.jdbc.core.simple.JdbcClient;
 import org.springframework.transaction.PlatformTransactionManager;
 import org.springframework.transaction.support.TransactionTemplate;
@@ -23,6 +37,22 @@ class DeclarationConfiguration {
 
   /** A set is applied within this time or not at all; other writers wait for it. */
   private static final int APPLY_SECONDS = 20;
+
+  private static final String DIRECTORY = "policy.directory";
+
+  /** Checks the settings of policy files together with all others. */
+  static void check(SettingsReader reader) {
+    String directory = reader.text(DIRECTORY);
+    if (directory != null && !Files.isDirectory(Path.of(directory))) {
+      reader.problem(DIRECTORY, "is not a directory that can be read");
+    }
+    String owner = reader.text("policy.owner");
+    if (owner != null && !ResourceId.isName(owner)) {
+      reader.problem("policy.owner", "must be 1 to 63 lower-case letters, digits and hyphens");
+    }
+    reader.duration(
+        "policy.poll", Duration.ofSeconds(5), Duration.ofMillis(100), Duration.ofMinutes(5));
+  }
 
   @Bean
   SetReader setReader(ResourceValidator validator) {
@@ -43,5 +73,40 @@ class DeclarationConfiguration {
   @Bean
   Replay replay(JdbcClient database, PolicyView view, Clock clock) {
     return new Replay(database, view, clock);
+  }
+
+  @Bean
+  PolicyExport policyExport(DataSource dataSource) {
+    return new PolicyExport(dataSource);
+  }
+
+  /** What looks into a folder, if there is one. */
+  @Configuration(proxyBeanMethods = false)
+  @ConditionalOnProperty("valetkey.policy.directory")
+  static class FilesConfiguration {
+
+    @Bean
+    PolicyFiles policyFiles(
+        SetReader reader, PolicyApply apply, Clock clock, Environment environment) {
+      Path folder = Path.of(environment.getRequiredProperty("valetkey.policy.directory").strip());
+      String owner = environment.getProperty("valetkey.policy.owner", "files").strip();
+      return new PolicyFiles(new PolicyFolder(folder), reader, owner, apply, clock);
+    }
+
+    /** Not before everything else has started, and nothing waits for it. */
+    @Bean
+    ApplicationListener<ApplicationReadyEvent> policyFilesStart(
+        PolicyFiles files, Environment environment) {
+      String poll = environment.getProperty("valetkey.policy.poll", "5s");
+      return event -> files.start(DurationStyle.SIMPLE.parse(poll));
+    }
+
+    @Bean
+    MeterBinder policyFilesMeter(PolicyFiles files) {
+      return registry ->
+          Gauge.builder("valetkey.policy.files.applied", files, f -> f.state().applied() ? 1 : 0)
+              .description("1 while what the folder of policy files holds is in force")
+              .register(registry);
+    }
   }
 }

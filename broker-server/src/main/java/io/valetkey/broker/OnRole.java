@@ -3,6 +3,7 @@ package io.valetkey.broker;
 import java.util.Arrays;
 import org.springframework.context.annotation.Condition;
 import org.springframework.context.annotation.ConditionContext;
+import org.springframework.core.env.Environment;
 import org.springframework.core.type.AnnotatedTypeMetadata;
 
 /** Whether this process has a role. A role that it does not have is not wired at all. */
@@ -34,5 +35,26 @@ abstract class OnRole implements Condition {
     Gateway() {
       super(BrokerSettings.GATEWAY);
     }
+  }
+
+  /** The process serves nobody: it brings the schema up to date and ends. */
+  static final class Migrate implements Condition {
+    @Override
+    public boolean matches(ConditionContext context, AnnotatedTypeMetadata metadata) {
+      return onlyMigrates(context.getEnvironment());
+    }
+  }
+
+  /** The process serves, in whatever role. */
+  static final class Serving implements Condition {
+    @Override
+    public boolean matches(ConditionContext context, AnnotatedTypeMetadata metadata) {
+      return !onlyMigrates(context.getEnvironment());
+    }
+  }
+
+  static boolean onlyMigrates(Environment environment) {
+    String roles = environment.getProperty("valetkey.roles");
+    return roles != null && roles.strip().equals(BrokerSettings.MIGRATE);
   }
 }

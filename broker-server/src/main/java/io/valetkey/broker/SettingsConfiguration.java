@@ -24,6 +24,7 @@ class SettingsConfiguration {
 
   /** Settings that are read, some as secrets, where they are used. */
   private static void readOthers(SettingsReader reader) {
+    MigrationConfiguration.check(reader);
     AdminRoleConfiguration.check(reader);
     CredentialConfiguration.check(reader);
     var _ = VaultLogon.read(reader);
@@ -32,5 +33,6 @@ class SettingsConfiguration {
     WitnessConfiguration.check(reader);
     var _ = TelemetrySettings.read(reader);
     EvidenceConfiguration.check(reader);
+    DeclarationConfiguration.check(reader);
   }
 }

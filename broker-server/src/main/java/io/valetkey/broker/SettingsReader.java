@@ -52,6 +52,13 @@ final class SettingsReader {
     problems.add(PREFIX + name + ": " + sentence);
   }
 
+  /** Notes a missing address of the database, the one setting of Spring's that must be given. */
+  void requireDatabase() {
+    if (environment.getProperty("spring.datasource.url") == null) {
+      problems.add("spring.datasource.url: is missing; the broker needs PostgreSQL");
+    }
+  }
+
   @Nullable String text(String name) {
     known.add(canonical(PREFIX + name));
     String value = environment.getProperty(PREFIX + name);

@@ -2,6 +2,7 @@ package io.valetkey.broker;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.valetkey.realparts.Python;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;

@@ -9,6 +9,7 @@ import com.openai.models.chat.completions.ChatCompletionCreateParams;
 import io.valetkey.client.Destination;
 import io.valetkey.client.Valetkey;
 import io.valetkey.realparts.NeedsVault;
+import io.valetkey.realparts.Python;
 import io.valetkey.realparts.RealVault;
 import io.valetkey.realparts.TestAuthority;
 import java.nio.file.Files;

@@ -17,6 +17,9 @@ final class PartCondition implements ExecutionCondition {
       if (AnnotationSupport.isAnnotated(context.getElement(), NeedsKubernetes.class)) {
         Program.KUBERNETES.built();
       }
+      if (AnnotationSupport.isAnnotated(context.getElement(), NeedsHelm.class)) {
+        Program.HELM.built();
+      }
       return ConditionEvaluationResult.enabled("the real parts are there");
     } catch (MissingPartException e) {
       if ("true".equals(System.getenv("CI"))) {

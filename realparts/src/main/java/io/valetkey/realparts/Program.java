@@ -7,21 +7,25 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 
-/** Programs that we build ourselves where nobody has installed them. */
+/** Programs that we build or fetch ourselves where nobody has installed them. */
 public enum Program {
   /** The Vault server. */
-  VAULT("vault-1.21.0", "vault", "build-vault"),
+  VAULT("vault-1.21.0", "vault", "build-vault", "go"),
   /** The Kubernetes API server; etcd lies beside it. */
-  KUBERNETES("kubernetes-1.37.2", "kube-apiserver", "build-kubernetes");
+  KUBERNETES("kubernetes-1.37.2", "kube-apiserver", "build-kubernetes", "go"),
+  /** Helm; kubectl lies beside it. */
+  HELM("helm-4.1", "helm", "fetch-helm", "npm");
 
   private final String folder;
   private final String binary;
   private final String script;
+  private final String needs;
 
-  Program(String folder, String binary, String script) {
+  Program(String folder, String binary, String script, String needs) {
     this.folder = folder;
     this.binary = binary;
     this.script = script;
+    this.needs = needs;
   }
 
   /** The program, if it was built before. */
@@ -40,7 +44,7 @@ public enum Program {
    *
    * @throws MissingPartException if it is not there and cannot be built
    */
-  Path built() {
+  public Path built() {
     return cached()
         .orElseGet(() -> {
           build();
@@ -49,8 +53,9 @@ public enum Program {
   }
 
   private void build() {
-    if (onPath("go").isEmpty()) {
-      throw new MissingPartException(folder + " was not built before and Go is not on the PATH");
+    if (onPath(needs).isEmpty()) {
+      throw new MissingPartException(
+          folder + " is not there yet and " + needs + " is not on the PATH");
     }
     Path command = tools().resolve(script);
     try {

@@ -93,6 +93,31 @@ public final class RealKubernetes implements AutoCloseable {
     return authority.pem();
   }
 
+  /** Writes a kubeconfig of the cluster administrator, for kubectl and helm. */
+  public Path writeKubeconfig(Path inFolder) {
+    Path certificate =
+        authority.client("O=system:masters,CN=admin").writePem(inFolder, "cluster-admin");
+    try {
+      return Files.writeString(
+          inFolder.resolve("kubeconfig"),
+          """
+          apiVersion: v1
+          kind: Config
+          clusters: [{ name: real, cluster: { server: "%s", certificate-authority: "%s" } }]
+          users: [{ name: admin, user: { client-certificate: "%s", client-key: "%s" } }]
+          contexts: [{ name: real, context: { cluster: real, user: admin } }]
+          current-context: real
+          """
+              .formatted(
+                  uri,
+                  authority.writePem(inFolder),
+                  certificate,
+                  inFolder.resolve("cluster-admin.key")));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   /** The keys that its tokens are signed with, as a JWK set. */
   public String jwks() {
     return send("GET", "/openid/v1/jwks", null).toString();

@@ -2,6 +2,7 @@ package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.models.OpenAPI;
 import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.declaration.PolicyFiles;
 import io.valetkey.broker.declaration.Replay;
 import io.valetkey.broker.declaration.SetReader;
 import io.valetkey.broker.evidence.AuditVerifier;
@@ -9,6 +10,7 @@ import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyApply;
+import io.valetkey.broker.policy.PolicyExport;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.secret.SecretValue;
@@ -21,6 +23,7 @@ import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.upstream.SelfTests;
 import java.time.Clock;
 import org.jspecify.annotations.Nullable;
+import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.security.autoconfigure.actuate.web.servlet.EndpointRequest;
 import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
 import org.springframework.boot.web.server.WebServerFactoryCustomizer;
@@ -65,6 +68,12 @@ public class AdminConfiguration {
   @Bean
   ApplyController applyController(SetReader reader, PolicyApply apply, Replay replay) {
     return new ApplyController(reader, apply, replay);
+  }
+
+  @Bean
+  DeclarationController declarationController(
+      PolicyExport export, ObjectProvider<PolicyFiles> files) {
+    return new DeclarationController(export, files.getIfAvailable());
   }
 
   @Bean

@@ -53,6 +53,9 @@ final class AdminRoutes {
       routes.add(route("DELETE", list + "/{name}", Role.ADMIN));
     }
     routes.add(route("POST", BASE + "/apply", Role.ADMIN));
+    routes.add(route("GET", BASE + "/export", Role.VIEWER));
+    routes.add(route("GET", BASE + "/schema", Role.VIEWER));
+    routes.add(route("GET", BASE + "/policy-files", Role.VIEWER));
     routes.add(route("GET", BASE + "/stops", Role.VIEWER));
     routes.add(route("POST", BASE + "/stops", Role.OPERATOR));
     routes.add(route("GET", BASE + "/stops/{id}", Role.VIEWER));

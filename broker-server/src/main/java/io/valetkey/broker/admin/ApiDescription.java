@@ -23,13 +23,22 @@ final class ApiDescription {
 
   /** The description, as springdoc serves it. */
   static OpenAPI openApi() {
-    try (InputStream in = ApiDescription.class.getResourceAsStream(BASE)) {
-      ObjectNode document = (ObjectNode) JsonMapper.shared().readTree(Objects.requireNonNull(in));
-      ObjectNode paths = (ObjectNode) document.get("paths");
-      for (ResourceKind kind : ResourceKind.values()) {
-        addPaths(paths, kind);
-      }
+    ObjectNode document = base();
+    ObjectNode paths = (ObjectNode) document.get("paths");
+    for (ResourceKind kind : ResourceKind.values()) {
+      addPaths(paths, kind);
+    }
+    try {
       return Json31.mapper().readValue(document.toString(), OpenAPI.class);
+    } catch (IOException e) {
+      throw new IllegalStateException(BASE + " is not an OpenAPI document", e);
+    }
+  }
+
+  /** What is written down in the file. */
+  static ObjectNode base() {
+    try (InputStream in = ApiDescription.class.getResourceAsStream(BASE)) {
+      return (ObjectNode) JsonMapper.shared().readTree(Objects.requireNonNull(in));
     } catch (IOException e) {
       throw new IllegalStateException(BASE + " cannot be read", e);
     }
@@ -165,7 +174,8 @@ final class ApiDescription {
     return JsonAnswers.object().put("$ref", "#/components/" + section + "/" + name);
   }
 
-  private static String title(ResourceKind kind) {
+  /** The name of a kind's schema. */
+  static String title(ResourceKind kind) {
     StringBuilder title = new StringBuilder();
     for (String word : kind.singular().split("-", -1)) {
       title.append(word.substring(0, 1).toUpperCase(Locale.ROOT)).append(word.substring(1));

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
+import org.springframework.http.InvalidMediaTypeException;
 import org.springframework.http.MediaType;
 import org.springframework.http.ResponseEntity;
 import org.springframework.security.core.annotation.AuthenticationPrincipal;
@@ -100,7 +101,11 @@ class ApplyController {
     if (accept == null) {
       return false;
     }
-    return MediaType.parseMediaTypes(accept).stream()
-        .anyMatch(wanted -> wanted.isConcrete() && wanted.equalsTypeAndSubtype(type));
+    try {
+      return MediaType.parseMediaTypes(accept).stream()
+          .anyMatch(wanted -> wanted.isConcrete() && wanted.equalsTypeAndSubtype(type));
+    } catch (InvalidMediaTypeException e) {
+      return false;
+    }
   }
 }

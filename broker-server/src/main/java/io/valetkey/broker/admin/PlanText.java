@@ -111,6 +111,7 @@ final class PlanText {
   }
 
   private void line(String line) {
-    text.append(line).append('\n');
+    // A subject may hold what a terminal would obey.
+    text.append(line.replaceAll("\\p{Cntrl}", "?")).append('\n');
   }
 }

@@ -14,8 +14,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * Writes records over one connection, many in one statement, together with their {@link Seal}. The
  * statement takes a share lock on the stop epoch: a record that was decided under another epoch is
- * not written, and a stop that wants to raise the epoch waits until the batch is committed. That is
- * the whole order between issuing and stopping, without a clock.
+ * not written, and a stop that wants to raise the epoch waits until the batch is committed; a batch
+ * of records that were decided under no epoch takes no lock. That is the whole order between issuing
+ * and stopping, without a clock.
  */
 final class AuditBatch {
 
@@ -46,6 +47,13 @@ final class AuditBatch {
         RETURNING 1)
       SELECT (SELECT epoch FROM now_at), (SELECT count(*) FROM written)
       """;
+
+  /**
+   * Where no record was decided under an epoch there is nothing to order, and no stop waits. The
+   * transaction id is asked for instead.
+   */
+  private static final String INSERT_UNORDERED =
+      INSERT.replace(" FOR SHARE", " WHERE pg_current_xact_id() IS NOT NULL");
 
   private static final int FIRST_ARRAY = 10;
 
@@ -97,7 +105,8 @@ final class AuditBatch {
 
   private Answer insert(List<Waiting> batch, long epoch) throws SQLException {
     Seal seal = seal(batch);
-    try (PreparedStatement statement = connection.prepareStatement(INSERT)) {
+    try (PreparedStatement statement =
+        connection.prepareStatement(epoch < 0 ? INSERT_UNORDERED : INSERT)) {
       statement.setLong(1, epoch);
       statement.setLong(2, epoch);
       statement.setLong(3, seal.writer());

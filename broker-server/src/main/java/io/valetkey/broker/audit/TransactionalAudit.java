@@ -23,8 +23,7 @@ public final class TransactionalAudit {
   }
 
   /**
-   * Adds records to the transaction of this connection, in this order. A stop waits from here until
-   * the transaction has ended, so this belongs at its end.
+   * Adds records to the transaction of this connection, in this order, in one statement.
    *
    * @throws SQLException as for {@link #record}
    */

@@ -109,12 +109,16 @@ final class PastDecisions {
     Agent agent = use.agent() == null ? null : now.agent(use.agent());
     List<Agent.Identity> identities = agent == null ? List.of() : agent.identities();
     return identities.stream()
-        .filter(identity -> identity.issuer().equals(use.issuer()))
-        .filter(identity ->
-            identity.subject().equals(use.subject())
-                || use.subject().startsWith(identity.subject()))
+        .filter(identity -> isOf(identity, use))
         .findFirst()
         .<Map<String, @Nullable Object>>map(identity -> new HashMap<>(identity.claims()))
         .orElse(Map.of());
+  }
+
+  private static boolean isOf(Agent.Identity identity, PastUse use) {
+    String subject = identity.subject();
+    boolean prefix = subject.startsWith("spiffe://") && subject.endsWith("/");
+    return identity.issuer().equals(use.issuer())
+        && (prefix ? use.subject().startsWith(subject) : use.subject().equals(subject));
   }
 }

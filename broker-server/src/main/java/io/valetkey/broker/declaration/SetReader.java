@@ -9,6 +9,7 @@ import io.valetkey.broker.policy.StrictJson;
 import io.valetkey.broker.problem.ProblemCode;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
@@ -36,13 +37,16 @@ public final class SetReader {
 
   private static final Header NO_HEADER = new Header(null, true, null);
 
+  /** One body, or one of several files. */
+  private record Part(Header header, List<JsonNode> resources) {}
+
   /**
    * Reads JSON.
    *
    * @throws InvalidResourceException naming everything that is wrong with it
    */
   public DeclaredSet json(byte[] body) {
-    return read(List.of(json.object(body)));
+    return whole(part(List.of(json.object(body))));
   }
 
   /**
@@ -51,36 +55,105 @@ public final class SetReader {
    * @throws InvalidResourceException naming everything that is wrong with it
    */
   public DeclaredSet yaml(byte[] stream) {
-    List<JsonNode> stated = yaml.documents(stream);
-    return read(stated);
+    return whole(part(yaml.documents(stream)));
   }
 
-  private DeclaredSet read(List<JsonNode> stated) {
-    List<JsonNode> resources = new ArrayList<>(stated);
-    Header header = NO_HEADER;
-    if (!stated.isEmpty() && stated.getFirst() instanceof ObjectNode first && !first.has("kind")) {
-      resources.removeFirst();
-      header = header(first, resources);
-    }
+  private DeclaredSet whole(Part part) {
+    Header header = part.header();
     return new DeclaredSet(
-        header.managedBy(), header.prune(), header.generation(), documents.read(resources));
+        header.managedBy(),
+        header.prune(),
+        header.generation(),
+        documents.read(part.resources()),
+        List.of());
   }
 
-  private static Header header(ObjectNode object, List<JsonNode> resources) {
-    ObjectNode rest = object.deepCopy();
-    JsonNode listed = rest.remove("documents");
-    if (listed != null && !listed.isNull() && !listed.isArray()) {
+  /**
+   * Reads files that together are one set: nothing is pruned if one of them says so, and the
+   * highest generation is that of the set.
+   *
+   * @param files contents by name; JSON where the name ends so, else YAML
+   * @throws InvalidResourceException naming everything that is wrong, at pointers that begin with
+   *     the file's name
+   */
+  DeclaredSet files(Map<String, byte[]> files) {
+    List<FieldError> errors = new ArrayList<>();
+    List<JsonNode> resources = new ArrayList<>();
+    List<String> origins = new ArrayList<>();
+    Header header = NO_HEADER;
+    for (Map.Entry<String, byte[]> file : files.entrySet()) {
+      String name = file.getKey();
+      try {
+        Part part = part(stated(name, file.getValue()));
+        header = together(header, part.header());
+        for (int i = 0; i < part.resources().size(); i++) {
+          origins.add(name + "/documents/" + i);
+        }
+        resources.addAll(part.resources());
+      } catch (InvalidResourceException e) {
+        e.errors().forEach(error -> errors.add(error.below(name)));
+      }
+    }
+    if (!errors.isEmpty()) {
+      throw new InvalidResourceException(ProblemCode.INVALID_FIELD, errors);
+    }
+    try {
+      return new DeclaredSet(
+          header.managedBy(),
+          header.prune(),
+          header.generation(),
+          documents.read(resources),
+          origins);
+    } catch (InvalidResourceException e) {
+      throw new InvalidResourceException(e.code(), DeclaredSet.at(origins, e.errors()));
+    }
+  }
+
+  private List<JsonNode> stated(String name, byte[] content) {
+    return name.endsWith(".json") ? List.of(json.object(content)) : yaml.documents(content);
+  }
+
+  private static Header together(Header one, Header other) {
+    if (one.managedBy() != null
+        && other.managedBy() != null
+        && !one.managedBy().equals(other.managedBy())) {
+      throw new InvalidResourceException(
+          ProblemCode.INVALID_FIELD,
+          List.of(
+              new FieldError(
+                  "/managedBy", FieldError.INVALID_VALUE, "is not what another file says")));
+    }
+    Long generation = one.generation();
+    if (generation == null || (other.generation() != null && other.generation() > generation)) {
+      generation = other.generation();
+    }
+    return new Header(
+        one.managedBy() == null ? other.managedBy() : one.managedBy(),
+        one.prune() && other.prune(),
+        generation);
+  }
+
+  private static Part part(List<JsonNode> stated) {
+    if (stated.isEmpty() || !(stated.getFirst() instanceof ObjectNode first) || first.has("kind")) {
+      return new Part(NO_HEADER, stated);
+    }
+    ObjectNode rest = first.deepCopy();
+    List<JsonNode> resources = new ArrayList<>(inside(rest.remove("documents")));
+    resources.addAll(stated.subList(1, stated.size()));
+    return new Part(JsonFields.read(rest, SetReader::header), resources);
+  }
+
+  private static List<JsonNode> inside(@Nullable JsonNode documents) {
+    if (documents == null || documents.isNull()) {
+      return List.of();
+    }
+    if (!documents.isArray()) {
       throw new InvalidResourceException(
           ProblemCode.INVALID_FIELD,
           List.of(
               new FieldError("/documents", FieldError.WRONG_TYPE, "must be a list of objects")));
     }
-    if (listed != null && listed.isArray()) {
-      List<JsonNode> inside = new ArrayList<>();
-      listed.forEach(inside::add);
-      resources.addAll(0, inside);
-    }
-    return JsonFields.read(rest, SetReader::header);
+    return List.copyOf(documents.values());
   }
 
   private static Header header(JsonFields fields) {

@@ -66,8 +66,7 @@ public final class ChangeLog {
   }
 
   /**
-   * Appends, records and announces changes that are made together. What is recorded keeps a stop
-   * waiting until the transaction ends, so this is its last step.
+   * Appends, records and announces changes that are made together.
    *
    * @param also recorded besides
    */

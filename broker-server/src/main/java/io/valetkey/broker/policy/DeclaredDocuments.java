@@ -46,8 +46,7 @@ public final class DeclaredDocuments {
     if (documents.size() > MOST) {
       throw InvalidResourceException.of(
           List.of(
-              new FieldError(
-                  "/documents", FieldError.INVALID_VALUE, "must be at most " + MOST + "")));
+              new FieldError("/documents", FieldError.INVALID_VALUE, "must be at most " + MOST)));
     }
     List<FieldError> errors = new ArrayList<>();
     List<DeclaredResource> read = new ArrayList<>();

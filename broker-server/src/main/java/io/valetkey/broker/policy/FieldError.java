@@ -42,7 +42,7 @@ public record FieldError(String pointer, String code, String detail) {
   }
 
   /** The same error in a document that stands at another place of a larger one. */
-  FieldError below(String place) {
+  public FieldError below(String place) {
     return new FieldError(place + pointer, code, detail);
   }
 }

@@ -19,8 +19,8 @@ import tools.jackson.databind.node.ObjectNode;
 /**
  * Makes a declared set the policy of its owner: all of it in one transaction, or nothing. It takes
  * the lock that every writer takes, writes first and then checks how everything stands together, so
- * that a set is right or wrong whatever the order of its documents. Only then, as the last step, it
- * records what it did, because a record keeps a stop waiting.
+ * that a set is right or wrong whatever the order of its documents. What it did is recorded in the
+ * same transaction, which no stop waits for.
  */
 public final class PolicyApply {
 
@@ -66,18 +66,32 @@ public final class PolicyApply {
    *     deleted, {@code conflict} if something that goes is still needed
    */
   public Plan apply(ApplyOrder order) {
+    return locked(order, true);
+  }
+
+  /**
+   * Applies a set as {@link #apply} does, and leaves no record if it was in force already.
+   *
+   * @throws InvalidResourceException as {@link #apply}
+   * @throws RefusedException as {@link #apply}
+   */
+  public Plan ensure(ApplyOrder order) {
+    return locked(order, false);
+  }
+
+  private Plan locked(ApplyOrder order, boolean recordAlways) {
     return Objects.requireNonNull(
         transactions.execute(status -> {
           log.lock();
           if (order.dryRun()) {
             status.setRollbackOnly();
           }
-          return applyLocked(order);
+          return applyLocked(order, recordAlways);
         }));
   }
 
-  private Plan applyLocked(ApplyOrder order) {
-    checkGeneration(order);
+  private Plan applyLocked(ApplyOrder order, boolean recordAlways) {
+    boolean newer = isNewer(order);
     Plan plan = plans.make(order, log.lastChange());
     if (order.ifRevision() != null && !order.ifRevision().equals(plan.revision())) {
       throw new RefusedException(
@@ -88,8 +102,10 @@ public final class PolicyApply {
     List<Change> changes = write(plan, order);
     check(plan, order);
     jdbc.sql("SET CONSTRAINTS ALL IMMEDIATE").update();
-    if (!order.dryRun()) {
-      storeGeneration(order);
+    if (newer) {
+      storeGeneration(order.owner(), Objects.requireNonNull(order.generation()));
+    }
+    if (!order.dryRun() && (recordAlways || newer || !changes.isEmpty())) {
       log.appendAll(changes, connection -> recorder.record(connection, order, plan));
     }
     return plan;
@@ -162,28 +178,31 @@ public final class PolicyApply {
     }
   }
 
-  private void checkGeneration(ApplyOrder order) {
-    Long newest =
+  /** Whether the set has a generation that is newer than any that was applied. */
+  private boolean isNewer(ApplyOrder order) {
+    if (order.generation() == null) {
+      return false;
+    }
+    long newest =
         jdbc.sql("SELECT generation FROM policy_owner WHERE name = ?")
             .param(order.owner())
             .query(Long.class)
             .optional()
-            .orElse(null);
-    if (newest != null && order.generation() != null && order.generation() < newest) {
+            .orElse(-1L);
+    if (order.generation() < newest) {
       throw new RefusedException(
           ProblemCode.PRECONDITION_FAILED,
           "Generation %d of %s was applied: this is generation %d."
               .formatted(newest, order.owner(), order.generation()));
     }
+    return order.generation() > newest;
   }
 
-  private void storeGeneration(ApplyOrder order) {
-    if (order.generation() != null) {
-      jdbc.sql(
-              "INSERT INTO policy_owner (name, generation) VALUES (?, ?)"
-                  + " ON CONFLICT (name) DO UPDATE SET generation = excluded.generation")
-          .params(order.owner(), order.generation())
-          .update();
-    }
+  private void storeGeneration(String owner, long generation) {
+    jdbc.sql(
+            "INSERT INTO policy_owner (name, generation) VALUES (?, ?)"
+                + " ON CONFLICT (name) DO UPDATE SET generation = excluded.generation")
+        .params(owner, generation)
+        .update();
   }
 }

@@ -6,9 +6,11 @@ import io.valetkey.broker.RunningBroker;
 import io.valetkey.broker.admin.AdminClient.Answer;
 import java.sql.Connection;
 import java.sql.SQLException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -338,5 +340,74 @@ class ApplyApiTest {
     assertThat(plan.at("/summary/unchanged").intValue()).isEqualTo(1);
     assertThat(codes(admin.send("POST", "/apply", "{\"documents\":[]}")))
         .containsExactly("/managedBy required");
+  }
+
+  @Test
+  void export_canBeAppliedAsItIs() {
+    applied(policy(), "");
+    Answer yaml =
+        admin.send("GET", "/export?managedBy=" + owner, null, "Accept", "application/yaml");
+    assertThat(yaml.header("Content-Type")).startsWith("application/yaml");
+    JsonNode plan = applied(yaml.response().body(), "?dryRun=true").json();
+    assertThat(plan.at("/summary/unchanged").intValue()).isEqualTo(5);
+    assertThat(plan.get("managedBy").stringValue()).isEqualTo(owner);
+    JsonNode json = admin.get("/export?managedBy=" + owner).json();
+    assertThat(json.get("documents").size()).isEqualTo(5);
+    assertThat(
+            admin
+                .send("POST", "/apply", json.toString())
+                .json()
+                .at("/summary/unchanged")
+                .intValue())
+        .isEqualTo(5);
+    assertThat(admin.get("/export?managedBy=").json().toString()).doesNotContain(owner + "-bot\"");
+    assertThat(admin.get("/export").json().toString()).contains(owner + "-bot\"");
+    assertThat(admin.get("/export?managedBy=NO").status()).isEqualTo(400);
+  }
+
+  @Test
+  void apply_needsTheRoleAdmin_andParametersThatExist() {
+    assertThat(
+            new AdminClient(broker.url() + "/admin/v1", null).send("POST", "/apply", "{}").status())
+        .isEqualTo(401);
+    assertThat(apply(policy(), "?dryrun=true").status()).isEqualTo(400);
+    assertThat(apply(policy(), "?dryRun=true&replayDays=91").status()).isEqualTo(400);
+    assertThat(admin.send("POST", "/apply", policy(), "Content-Type", "text/plain").status())
+        .isEqualTo(415);
+    assertThat(admin.get("/agents/" + owner + "-bot").status()).isEqualTo(404);
+  }
+
+  /** A stop that waited for the apply would take as long as what is left of it. */
+  @Test
+  void stop_whileALargeSetIsApplied_isInForceAtOnce() throws Exception {
+    StringBuilder set = new StringBuilder(policy());
+    for (int i = 0; i < 1500; i++) {
+      set.append(
+          "---\n{kind: agent, name: %1$s-%2$d, spec: {identities: [{issuer: %1$s-idp, subject: s%2$d}]}}\n"
+              .formatted(owner, i));
+    }
+    long started = System.nanoTime();
+    var applying = CompletableFuture.supplyAsync(() -> apply(set.toString(), ""));
+    int meanwhile = 0;
+    Duration longest = Duration.ZERO;
+    while (!applying.isDone()) {
+      long begun = System.nanoTime();
+      Answer stop =
+          admin.send(
+              "POST",
+              "/stops",
+              "{\"target\":{\"agent\":\"nobody-%s\"},\"reason\":\"race\"}".formatted(owner));
+      Duration took = Duration.ofNanos(System.nanoTime() - begun);
+      assertThat(stop.status()).isEqualTo(201);
+      longest = took.compareTo(longest) > 0 ? took : longest;
+      meanwhile += applying.isDone() ? 0 : 1;
+    }
+    assertThat(applying.get().status()).as(applying.get().response().body()).isEqualTo(200);
+    Duration total = Duration.ofNanos(System.nanoTime() - started);
+    System.out.printf(
+        "%d stops while 1505 documents were applied in %s, longest %s%n",
+        meanwhile, total, longest);
+    assertThat(meanwhile).isGreaterThan(3);
+    assertThat(longest).isLessThan(total.dividedBy(2));
   }
 }

@@ -1,7 +1,7 @@
 package io.valetkey.broker.lease;
 
-import io.valetkey.broker.Python;
 import io.valetkey.broker.RunningBroker;
+import io.valetkey.realparts.Python;
 import io.valetkey.realparts.RealVault;
 import java.net.URI;
 import java.net.http.HttpClient;

@@ -1,0 +1,304 @@
+package io.valetkey.helm;
+
+import static io.valetkey.helm.Rendered.each;
+import static io.valetkey.helm.Rendered.texts;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.valetkey.realparts.NeedsHelm;
+import io.valetkey.realparts.Python;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.FieldSource;
+import org.yaml.snakeyaml.Yaml;
+import tools.jackson.databind.JsonNode;
+
+/** What the chart renders. */
+@NeedsHelm
+class ChartTest {
+
+  static final List<String> SETS = Chart.VALUE_SETS;
+
+  /** The oldest that the chart takes, one between, the newest that is known. */
+  private static final List<String> KUBERNETES = List.of("1.30", "1.34", "1.37");
+
+  @TempDir Path folder;
+
+  @ParameterizedTest
+  @FieldSource("SETS")
+  void lint_isStrictAndFindsNothing(String set) {
+    assertThat(
+            Chart.helm(
+                    Map.of(), "lint", "--strict", Chart.FOLDER.toString(), "-f", Chart.values(set))
+                .successfully())
+        .doesNotContain("[WARNING]", "[ERROR]");
+  }
+
+  @ParameterizedTest
+  @FieldSource("SETS")
+  void objects_areValidForThreeVersionsOfKubernetes(String set) throws Exception {
+    Path python = Python.with("python-kubernetes", "kubernetes-validate==1.37.0");
+    Path rendered = Files.writeString(folder.resolve("all.yaml"), Chart.template(set).output());
+    for (String version : KUBERNETES) {
+      String said =
+          Chart.run(
+                  Map.of(),
+                  List.of(
+                      python.resolveSibling("kubernetes-validate").toString(),
+                      "--strict",
+                      "-k",
+                      version,
+                      rendered.toString()))
+              .successfully();
+      // Kinds that are not Kubernetes' own are tried against a real API server instead.
+      assertThat(said.lines().filter(l -> l.contains("Couldn't find schema")))
+          .allMatch(l -> l.matches(".*kind (Certificate|ServiceMonitor|PrometheusRule) with.*"));
+    }
+  }
+
+  @ParameterizedTest
+  @FieldSource("SETS")
+  void everyPod_isRestrictedAndGetsNoSecretByItsEnvironment(String set) {
+    Rendered chart = Chart.render(set);
+    assertThat(chart.podSpecs()).hasSizeGreaterThanOrEqualTo(2);
+    for (JsonNode pod : chart.podSpecs()) {
+      assertThat(pod.at("/securityContext/runAsNonRoot").asBoolean()).isTrue();
+      assertThat(pod.at("/securityContext/seccompProfile/type").asString())
+          .isEqualTo("RuntimeDefault");
+      assertThat(pod.at("/automountServiceAccountToken").asBoolean(true)).isFalse();
+      for (JsonNode container : pod.at("/containers")) {
+        JsonNode security = container.at("/securityContext");
+        assertThat(security.at("/readOnlyRootFilesystem").asBoolean()).isTrue();
+        assertThat(security.at("/allowPrivilegeEscalation").asBoolean(true)).isFalse();
+        assertThat(texts(security.at("/capabilities/drop"))).containsExactly("ALL");
+        assertThat(container.has("envFrom")).isFalse();
+        assertThat(each(container.at("/env"))).noneMatch(e -> e.has("valueFrom"));
+        assertThat(each(container.at("/env")).map(e -> e.at("/name").asString()))
+            .isSubsetOf(
+                "VALETKEY_ROLES",
+                "SPRING_CONFIG_ADDITIONAL_LOCATION",
+                "SPRING_CONFIG_IMPORT",
+                "SPRING_DATASOURCE_URL",
+                "ISSUER",
+                "GATEWAY",
+                "BLOCKED");
+      }
+    }
+    for (JsonNode pod : chart.all("Deployment")) {
+      // VALETKEY_…_SERVICE_HOST of a Service would be an unknown setting.
+      assertThat(pod.at("/spec/template/spec/enableServiceLinks").asBoolean(true)).isFalse();
+    }
+  }
+
+  @ParameterizedTest
+  @FieldSource("SETS")
+  void managementPort_isProbedAndOnNoServiceWithAnAddress(String set) {
+    Rendered chart = Chart.render(set);
+    for (JsonNode deployment : chart.all("Deployment")) {
+      JsonNode container = deployment.at("/spec/template/spec/containers/0");
+      for (String probe : List.of("startupProbe", "livenessProbe", "readinessProbe")) {
+        assertThat(container.at("/" + probe + "/httpGet/port").asString()).isEqualTo("management");
+      }
+      assertThat(container.at("/livenessProbe/httpGet/path").asString()).endsWith("/liveness");
+      assertThat(container.at("/readinessProbe/httpGet/path").asString()).endsWith("/readiness");
+    }
+    for (JsonNode service : chart.all("Service")) {
+      boolean addressed = !service.at("/spec/clusterIP").asString("").equals("None");
+      assertThat(each(service.at("/spec/ports")))
+          .noneMatch(p ->
+              addressed
+                  && (p.at("/targetPort").asString().equals("management")
+                      || p.at("/port").asInt() == 9090));
+    }
+  }
+
+  @Test
+  void disruptionBudget_isThereOnlyAboveOneReplica() {
+    assertThat(Chart.render("minimum").all("PodDisruptionBudget")).hasSize(2);
+    assertThat(Chart.render("tls-in-front").all("PodDisruptionBudget")).isEmpty();
+    // Autoscaling decides, and not replicas.
+    assertThat(Chart.render("everything", "--set", "issuer.replicas=1").all("PodDisruptionBudget"))
+        .hasSize(2);
+  }
+
+  @Test
+  void gracePeriod_hasRoomForPreStopAndDrain() {
+    for (int drain : List.of(0, 25, 900)) {
+      Rendered chart = Chart.render("minimum", "--set", "gateway.drainSeconds=" + drain);
+      JsonNode pod = chart.one("Deployment", "v-valetkey-gateway").at("/spec/template/spec");
+      int preStop = pod.at("/containers/0/lifecycle/preStop/sleep/seconds").asInt();
+      Map<String, String> settings = settings(chart, "gateway");
+      int phase =
+          Integer.parseInt(
+              settings.get("spring.lifecycle.timeout-per-shutdown-phase").replace("s", ""));
+      assertThat(preStop).isPositive();
+      assertThat(settings).containsEntry("valetkey.gateway.drain", drain + "s");
+      assertThat(phase).isGreaterThan(drain);
+      assertThat(pod.at("/terminationGracePeriodSeconds").asInt()).isGreaterThan(preStop + phase);
+    }
+  }
+
+  static Map<String, String> settings(Rendered chart, String role) {
+    return new Yaml()
+        .load(chart.one("ConfigMap", "v-valetkey-" + role).at("/data/application.yaml").asString());
+  }
+
+  @Test
+  void secrets_areFilesNamedLikeTheirSettings() {
+    JsonNode sources =
+        Chart.render("everything")
+            .one("Deployment", "v-valetkey-issuer")
+            .at("/spec/template/spec/volumes")
+            .valueStream()
+            .filter(v -> v.at("/name").asString().equals("secrets"))
+            .findFirst()
+            .orElseThrow()
+            .at("/projected/sources");
+    assertThat(
+            each(sources)
+                .flatMap(s -> each(s.at("/secret/items")))
+                .map(i -> i.at("/path").asString()))
+        .containsExactly(
+            "spring.datasource.username",
+            "spring.datasource.password",
+            "valetkey.admin.bootstrap-token",
+            "spring.datasource.hikari.data-source-properties.sslpassword");
+  }
+
+  @Test
+  void ownersLogin_isOnlyWhereItMigrates() {
+    assertThat(Chart.template("minimum", "--set", "migrations.existingSecret=owner").output())
+        .contains("spring.flyway.password");
+    Rendered job = Chart.render("everything");
+    assertThat(job.all("Deployment").toString())
+        .doesNotContain("spring.flyway.password", "valetkey-owner");
+    assertThat(job.one("Job", "v-valetkey-migrate").toString()).contains("valetkey-owner");
+    assertThat(settings(job, "issuer")).containsEntry("valetkey.migrations", "external");
+    assertThat(settings(Chart.render("tls-in-front"), "issuer"))
+        .containsEntry("valetkey.migrations", "external");
+    assertThat(settings(Chart.render("minimum"), "issuer"))
+        .doesNotContainKey("valetkey.migrations");
+  }
+
+  @Test
+  void agents_mayReachDnsIssuerAndGatewayAndNothingElse() {
+    Rendered chart = Chart.render("tls-in-front");
+    JsonNode policy = chart.one("NetworkPolicy", "v-valetkey-agents");
+    assertThat(policy.at("/metadata/namespace").asString()).isEqualTo("agents");
+    assertThat(policy.at("/spec/podSelector").size()).isZero();
+    assertThat(texts(policy.at("/spec/policyTypes"))).containsExactly("Egress");
+    List<JsonNode> egress = each(policy.at("/spec/egress")).toList();
+    assertThat(egress).hasSize(3);
+    assertThat(egress.get(0).at("/to/0/podSelector/matchLabels/k8s-app").asString())
+        .isEqualTo("kube-dns");
+    for (int i = 1; i < 3; i++) {
+      String role = List.of("issuer", "gateway").get(i - 1);
+      JsonNode to = egress.get(i).at("/to");
+      assertThat(to.size()).isEqualTo(1);
+      JsonNode pods = to.at("/0/podSelector/matchLabels");
+      assertThat(pods.at("/app.kubernetes.io~1component").asString()).isEqualTo(role);
+      assertThat(pods)
+          .isEqualTo(
+              chart.one("Deployment", "v-valetkey-" + role).at("/spec/selector/matchLabels"));
+      assertThat(to.at("/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name").asString())
+          .isEqualTo("valetkey");
+      assertThat(egress.get(i).at("/ports").size()).isEqualTo(1);
+    }
+  }
+
+  @Test
+  void agents_areLabelledUnlessAllPodsAre() {
+    assertThat(
+            Chart.render("everything")
+                .one("NetworkPolicy", "v-valetkey-agents")
+                .at("/spec/podSelector/matchLabels/valetkey.io~1agent")
+                .asString())
+        .isEqualTo("true");
+    assertThat(
+            Chart.template("everything", "--set", "agents.podSelector.valetkey\\.io/agent=null")
+                .unsuccessfully())
+        .contains("agents.podSelector is empty; say agents.allPods: true");
+    assertThat(Chart.template("everything", "--set-json", "agents.namespaces=[]").unsuccessfully())
+        .contains("agents.admission.enabled needs agents.namespaces");
+  }
+
+  @Test
+  void neitherRole_mayReachAMetadataService() {
+    for (String set : List.of("minimum", "everything")) {
+      for (String role : List.of("issuer", "gateway")) {
+        JsonNode egress =
+            Chart.render(set).one("NetworkPolicy", "v-valetkey-" + role).at("/spec/egress");
+        List<JsonNode> blocks =
+            each(egress)
+                .flatMap(rule -> each(rule.at("/to")))
+                .map(to -> to.at("/ipBlock"))
+                .filter(block -> block.at("/cidr").asString("").matches("0\\.0\\.0\\.0/0|::/0"))
+                .toList();
+        assertThat(blocks).isNotEmpty();
+        for (JsonNode block : blocks) {
+          assertThat(Set.copyOf(texts(block.at("/except"))))
+              .containsAnyOf("169.254.0.0/16", "fd00:ec2::254/128");
+        }
+      }
+    }
+  }
+
+  @Test
+  void gateway_reachesPrivateRangesOnlyWhereDestinationsMay() {
+    JsonNode egress =
+        Chart.render("everything").one("NetworkPolicy", "v-valetkey-gateway").at("/spec/egress");
+    assertThat(egress.toString()).contains("\"cidr\":\"10.1.0.0/16\"", "\"10.0.0.0/8\"");
+    assertThat(Chart.render("minimum").one("NetworkPolicy", "v-valetkey-gateway").toString())
+        .doesNotContain("10.1.0.0/16");
+  }
+
+  @Test
+  void alertsAndDashboard_areWhatTheFilesSay() throws Exception {
+    Rendered chart = Chart.render("everything");
+    Path files = Chart.FOLDER.resolve("files");
+    JsonNode rules =
+        Rendered.parse(Files.readString(files.resolve("prometheus-rules.yaml"))).objects().get(0);
+    assertThat(rules.at("/groups").size()).isPositive();
+    assertThat(chart.one("PrometheusRule", "v-valetkey").at("/spec")).isEqualTo(rules);
+    assertThat(
+            chart
+                .one("ConfigMap", "v-valetkey-dashboard")
+                .at("/data/valetkey.json")
+                .asString()
+                .strip())
+        .isEqualTo(Files.readString(files.resolve("grafana-dashboard.json")).strip());
+  }
+
+  @Test
+  void serviceMonitor_findsTheManagementServicesAndNoOther() {
+    Rendered chart = Chart.render("everything");
+    JsonNode selector = chart.one("ServiceMonitor", "v-valetkey").at("/spec/selector/matchLabels");
+    assertThat(
+            chart.all("Service").stream()
+                .filter(s ->
+                    selector
+                        .propertyStream()
+                        .allMatch(
+                            l -> l.getValue().equals(s.at("/metadata/labels").get(l.getKey()))))
+                .map(s -> s.at("/metadata/name").asString()))
+        .containsExactly("v-valetkey-issuer-management", "v-valetkey-gateway-management");
+  }
+
+  @Test
+  void policies_areMountedIntoTheIssuerOnly() {
+    Rendered chart = Chart.render("everything");
+    JsonNode documents = chart.one("ConfigMap", "v-valetkey-policies").at("/data");
+    assertThat(documents.propertyNames()).containsExactly("000-agent-claims-bot.yaml");
+    assertThat(settings(chart, "issuer"))
+        .containsEntry("valetkey.policy.directory", "/run/valetkey/policies")
+        .containsEntry("valetkey.policy.owner", "helm");
+    assertThat(settings(chart, "gateway")).doesNotContainKey("valetkey.policy.directory");
+    assertThat(chart.one("Deployment", "v-valetkey-gateway").toString())
+        .doesNotContain("/run/valetkey/policies");
+  }
+}
