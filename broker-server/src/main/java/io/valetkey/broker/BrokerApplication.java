@@ -16,6 +16,7 @@ import org.springframework.context.annotation.Import;
   GatewayRoleConfiguration.class,
   Observability.class,
   AdminRoleConfiguration.class,
+  ConsoleRoleConfiguration.class,
   SignalConfiguration.class,
   WitnessConfiguration.class
 })

@@ -9,6 +9,7 @@ import io.valetkey.broker.gateway.AuditTrail;
 import io.valetkey.broker.gateway.BrokerCredentials;
 import io.valetkey.broker.gateway.BrokerPermissions;
 import io.valetkey.broker.gateway.ExchangeCutter;
+import io.valetkey.broker.gateway.ExchangeReport;
 import io.valetkey.broker.gateway.GatewayServer;
 import io.valetkey.broker.gateway.GatewaySettings;
 import io.valetkey.broker.gateway.LiveExchanges;
@@ -82,6 +83,11 @@ class GatewayRoleConfiguration {
         live,
         UpstreamTrust.of(own.trustedCertificates()),
         clock);
+  }
+
+  @Bean
+  ExchangeReport exchangeReport(LiveExchanges live) {
+    return new ExchangeReport(live);
   }
 
   @Bean

@@ -25,6 +25,7 @@ class SettingsConfiguration {
   /** Settings that are read, some as secrets, where they are used. */
   private static void readOthers(SettingsReader reader) {
     AdminRoleConfiguration.check(reader);
+    var _ = ConsoleRoleConfiguration.check(reader, "");
     CredentialConfiguration.check(reader);
     var _ = VaultLogon.read(reader);
     var _ = LeaseConfiguration.check(reader);
