@@ -17,7 +17,7 @@ import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
 import org.springframework.web.bind.annotation.RestController;
 
-/** The two files that pages need. Their addresses change with their contents. */
+/** The files that pages need. Their addresses change with their contents. */
 @RestController
 @Hidden
 class Assets {
@@ -39,7 +39,8 @@ class Assets {
   private final Map<String, Asset> assets =
       Map.of(
           "htmx.min.js", read(HTMX, new MediaType("text", "javascript")),
-          "console.css", read("console/console.css", new MediaType("text", "css")));
+          "console.css", read("console/console.css", new MediaType("text", "css")),
+          "icon.svg", read("console/icon.svg", new MediaType("image", "svg+xml")));
 
   private static Asset read(String path, MediaType type) {
     try (InputStream file = new ClassPathResource(path).getInputStream()) {

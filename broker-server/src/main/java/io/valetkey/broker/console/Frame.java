@@ -48,6 +48,10 @@ final class Frame {
     return assets.address("console.css");
   }
 
+  String icon() {
+    return assets.address("icon.svg");
+  }
+
   String script() {
     return assets.address("htmx.min.js");
   }
