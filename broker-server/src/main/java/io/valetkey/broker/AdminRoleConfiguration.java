@@ -1,16 +1,23 @@
 package io.valetkey.broker;
 
 import io.valetkey.broker.admin.AdminConfiguration;
-import io.valetkey.broker.admin.AdminSettings;
 import io.valetkey.broker.admin.AuditedChanges;
-import io.valetkey.broker.admin.BootstrapToken;
+import io.valetkey.broker.control.AdminSettings;
+import io.valetkey.broker.control.AuditTrailQuery;
+import io.valetkey.broker.control.BootstrapToken;
+import io.valetkey.broker.control.Explanation;
+import io.valetkey.broker.control.StopOrders;
+import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.net.AddressRules.Verdict;
 import io.valetkey.broker.policy.ChangeLog;
 import io.valetkey.broker.policy.PolicyStore;
+import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.policy.ResourceJson;
 import io.valetkey.broker.policy.ResourceValidator;
 import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.stop.StopStore;
+import io.valetkey.broker.stop.StopView;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.Objects;
@@ -24,6 +31,7 @@ import org.springframework.context.annotation.Conditional;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
 import org.springframework.core.env.Environment;
+import org.springframework.jdbc.core.simple.JdbcClient;
 import org.springframework.transaction.PlatformTransactionManager;
 import org.springframework.transaction.support.TransactionTemplate;
 
@@ -95,11 +103,30 @@ class AdminRoleConfiguration {
   }
 
   @Bean
-  AdminConfiguration.BootstrapSecret bootstrapSecret(Environment environment) {
-    return () -> {
-      String token = environment.getProperty("valetkey.admin.bootstrap-token");
-      return token == null || token.isBlank() ? null : SecretValue.of(token.strip());
-    };
+  BootstrapToken bootstrapToken(
+      JdbcClient database, Environment environment, AdminSettings settings, Clock clock) {
+    String token = environment.getProperty("valetkey.admin.bootstrap-token");
+    return new BootstrapToken(
+        database,
+        token == null || token.isBlank() ? null : SecretValue.of(token.strip()),
+        settings.bootstrapTtl(),
+        clock);
+  }
+
+  @Bean
+  StopOrders stopOrders(StopStore stops, Clock clock) {
+    return new StopOrders(stops, clock);
+  }
+
+  @Bean
+  AuditTrailQuery auditTrailQuery(JdbcClient database) {
+    return new AuditTrailQuery(database);
+  }
+
+  @Bean
+  Explanation explanation(
+      PolicyView policy, StopView stops, IdentityVerifier identities, Clock clock) {
+    return new Explanation(policy, stops, identities, clock);
   }
 
   @Bean

@@ -31,6 +31,7 @@ public class BrokerApplication {
     GatewayRoleConfiguration.class,
     Observability.class,
     AdminRoleConfiguration.class,
+    ConsoleRoleConfiguration.class,
     SignalConfiguration.class,
     WitnessConfiguration.class
   })

@@ -6,6 +6,7 @@ import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.crypto.CryptoProvider;
 import io.valetkey.broker.feed.ChangeFeed;
 import io.valetkey.broker.feed.Connections;
+import io.valetkey.broker.gateway.ExchangeReport;
 import io.valetkey.broker.identity.UsedOnce;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.CutCounts;
@@ -171,6 +172,7 @@ class CoreConfiguration {
       SigningKeys keys,
       ObjectProvider<GatewayReplica> gateway,
       ObjectProvider<StopAcknowledgement> acknowledgement,
+      ObjectProvider<ExchangeReport> exchanges,
       BrokerSettings settings) {
     var feed = new ChangeFeed(connections, settings.poll());
     // Stops first: nothing else may delay them.
@@ -179,6 +181,7 @@ class CoreConfiguration {
       feed.subscribe(replica.signOfLife());
       feed.subscribe(stops);
       feed.subscribe(replica);
+      exchanges.ifAvailable(report -> feed.subscribe(report.of(replica.id())));
     } else {
       feed.subscribe(stops);
     }

@@ -12,6 +12,7 @@ import io.valetkey.broker.gateway.AuditTrail;
 import io.valetkey.broker.gateway.BrokerCredentials;
 import io.valetkey.broker.gateway.BrokerPermissions;
 import io.valetkey.broker.gateway.ExchangeCutter;
+import io.valetkey.broker.gateway.ExchangeReport;
 import io.valetkey.broker.gateway.GatewayServer;
 import io.valetkey.broker.gateway.GatewaySettings;
 import io.valetkey.broker.gateway.GatewayTelemetry;
@@ -125,6 +126,11 @@ class GatewayRoleConfiguration {
   SelfTestRunner selfTestRunner(
       Connections connections, PolicyView policy, StopView stops, GatewayServer gateway) {
     return new SelfTestRunner(new SelfTests(connections), policy, stops, gateway);
+  }
+
+  @Bean
+  ExchangeReport exchangeReport(LiveExchanges live) {
+    return new ExchangeReport(live);
   }
 
   @Bean

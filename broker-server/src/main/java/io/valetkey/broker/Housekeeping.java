@@ -44,6 +44,9 @@ final class Housekeeping implements AutoCloseable {
       int keys = statement.executeUpdate("DELETE FROM signing_key WHERE verify_until < now()");
       statement.executeUpdate(
           "DELETE FROM gateway_replica WHERE seen_at < now() - interval '1 hour'");
+      statement.executeUpdate(
+          "DELETE FROM open_exchange o WHERE NOT EXISTS"
+              + " (SELECT FROM gateway_replica g WHERE g.id = o.gateway)");
       // What became of a lease stays in the audit trail.
       statement.executeUpdate(
           "DELETE FROM lease WHERE id IN (SELECT id FROM lease WHERE state = 'revoked' AND ended_at"

@@ -26,6 +26,7 @@ class SettingsConfiguration {
   private static void readOthers(SettingsReader reader) {
     MigrationConfiguration.check(reader);
     AdminRoleConfiguration.check(reader);
+    var _ = ConsoleRoleConfiguration.check(reader, "");
     CredentialConfiguration.check(reader);
     var _ = VaultLogon.read(reader);
     var _ = LeaseConfiguration.check(reader);

@@ -41,9 +41,11 @@ class ArchitectureTest {
           Map.entry("lease", 4),
           Map.entry("signal", 4),
           Map.entry("declaration", 4),
+          Map.entry("control", 4),
           Map.entry("issuance", 5),
           Map.entry("gateway", 5),
-          Map.entry("admin", 5));
+          Map.entry("admin", 5),
+          Map.entry("console", 5));
 
   private static final JavaClasses CLASSES =
       new ClassFileImporter()

@@ -49,7 +49,7 @@ final class Broker implements AutoCloseable {
     settings.put("spring.lifecycle.timeout-per-shutdown-phase", "3s");
     settings.put("logging.level.root", "warn");
     // What these two warn of, the guide says.
-    settings.put("logging.level.io.valetkey.broker.admin.BootstrapToken", "error");
+    settings.put("logging.level.io.valetkey.broker.control.BootstrapToken", "error");
     settings.put("logging.level.org.springdoc.core.events", "error");
     return new Broker(
         new SpringApplicationBuilder(BrokerApplication.class)

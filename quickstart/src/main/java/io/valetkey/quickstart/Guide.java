@@ -18,6 +18,7 @@ final class Guide {
 
       Still running, on 127.0.0.1 only, NOT FOR PRODUCTION. Ctrl-C ends everything.
         API and admin {api}   gateway {gateway}   health {management}/actuator/health
+        console       {api}/console   sign in with the bootstrap token
         credential    {credential}
         admin         bootstrap token in {folder}/bootstrap-token (good for one hour)
 

@@ -2,27 +2,29 @@ package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.models.OpenAPI;
 import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.control.AdminSettings;
+import io.valetkey.broker.control.AuditTrailQuery;
+import io.valetkey.broker.control.BootstrapToken;
+import io.valetkey.broker.control.Explanation;
+import io.valetkey.broker.control.OidcAdmins;
+import io.valetkey.broker.control.StopOrders;
 import io.valetkey.broker.declaration.PolicyFiles;
 import io.valetkey.broker.declaration.Replay;
 import io.valetkey.broker.declaration.SetReader;
 import io.valetkey.broker.evidence.AuditVerifier;
 import io.valetkey.broker.feed.Connections;
-import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyApply;
 import io.valetkey.broker.policy.PolicyExport;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.PolicyView;
-import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.broker.signal.ReceiveSecurityEvent;
 import io.valetkey.broker.signal.ReceiveSignal;
 import io.valetkey.broker.signal.Timeline;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopStore;
-import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.upstream.SelfTests;
 import java.time.Clock;
-import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.security.autoconfigure.actuate.web.servlet.EndpointRequest;
 import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
@@ -31,7 +33,6 @@ import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.core.Ordered;
 import org.springframework.core.annotation.Order;
-import org.springframework.jdbc.core.simple.JdbcClient;
 import org.springframework.security.config.annotation.web.builders.HttpSecurity;
 import org.springframework.security.config.annotation.web.configurers.AbstractHttpConfigurer;
 import org.springframework.security.config.http.SessionCreationPolicy;
@@ -42,13 +43,6 @@ import org.springframework.security.web.firewall.RequestRejectedHandler;
 /** Wires the admin API. Its filter chain is the last one and denies what no other chain names. */
 @Configuration(proxyBeanMethods = false)
 public class AdminConfiguration {
-
-  /** Where the bootstrap token is had; a record would print it. */
-  public interface BootstrapSecret {
-
-    /** The setting, or null if there is none. */
-    @Nullable SecretValue value();
-  }
 
   @Bean
   Problems problems(AdminSettings settings) {
@@ -78,8 +72,8 @@ public class AdminConfiguration {
 
   @Bean
   StopController stopController(
-      StopStore stops, GatewayCensus gateways, Leases leases, Clock clock) {
-    return new StopController(stops, gateways, leases.book(), clock);
+      StopOrders orders, StopStore stops, GatewayCensus gateways, Leases leases) {
+    return new StopController(orders, stops, gateways, leases.book());
   }
 
   @Bean
@@ -94,8 +88,8 @@ public class AdminConfiguration {
   }
 
   @Bean
-  AuditController auditController(JdbcClient database) {
-    return new AuditController(new AuditTrailQuery(database));
+  AuditController auditController(AuditTrailQuery trail) {
+    return new AuditController(trail);
   }
 
   @Bean
@@ -104,9 +98,8 @@ public class AdminConfiguration {
   }
 
   @Bean
-  ReachController reachController(
-      PolicyView policy, StopView stops, IdentityVerifier identities, Clock clock) {
-    return new ReachController(policy, new Explanation(policy, stops, identities, clock));
+  ReachController reachController(PolicyView policy, Explanation explanation) {
+    return new ReachController(policy, explanation);
   }
 
   @Bean
@@ -126,12 +119,6 @@ public class AdminConfiguration {
   @Bean
   ProblemCatalogue problemCatalogue() {
     return new ProblemCatalogue();
-  }
-
-  @Bean
-  BootstrapToken bootstrapToken(
-      JdbcClient database, BootstrapSecret secret, AdminSettings settings, Clock clock) {
-    return new BootstrapToken(database, secret.value(), settings.bootstrapTtl(), clock);
   }
 
   @Bean

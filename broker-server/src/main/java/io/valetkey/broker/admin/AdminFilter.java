@@ -2,6 +2,10 @@ package io.valetkey.broker.admin;
 
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.OpenRecord;
+import io.valetkey.broker.control.Admin;
+import io.valetkey.broker.control.BootstrapToken;
+import io.valetkey.broker.control.OidcAdmins;
+import io.valetkey.broker.control.Role;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import jakarta.servlet.FilterChain;

@@ -1,5 +1,6 @@
 package io.valetkey.broker.admin;
 
+import io.valetkey.broker.control.Role;
 import io.valetkey.broker.policy.ResourceKind;
 import jakarta.servlet.http.HttpServletRequest;
 import java.util.ArrayList;

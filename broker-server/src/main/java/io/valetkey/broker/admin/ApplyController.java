@@ -1,6 +1,7 @@
 package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.annotations.Hidden;
+import io.valetkey.broker.control.Admin;
 import io.valetkey.broker.declaration.DeclaredSet;
 import io.valetkey.broker.declaration.Replay;
 import io.valetkey.broker.declaration.ReplayReport;

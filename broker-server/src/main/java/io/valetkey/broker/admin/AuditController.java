@@ -1,6 +1,7 @@
 package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.annotations.Hidden;
+import io.valetkey.broker.control.AuditTrailQuery;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import jakarta.servlet.http.HttpServletRequest;

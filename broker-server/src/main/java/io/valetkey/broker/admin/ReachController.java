@@ -1,6 +1,8 @@
 package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.annotations.Hidden;
+import io.valetkey.broker.control.Explanation;
+import io.valetkey.broker.control.Question;
 import io.valetkey.broker.policy.Agent;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.Grant;

@@ -1,6 +1,7 @@
 package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.annotations.Hidden;
+import io.valetkey.broker.control.Admin;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.ResourceId;
 import io.valetkey.broker.policy.ResourceKind;

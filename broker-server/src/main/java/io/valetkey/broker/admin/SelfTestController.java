@@ -3,6 +3,7 @@ package io.valetkey.broker.admin;
 import io.swagger.v3.oas.annotations.Hidden;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.OpenRecord;
+import io.valetkey.broker.control.Admin;
 import io.valetkey.broker.lease.LeaseSelfTest;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.DestinationSpec.DestinationKind;

@@ -1,5 +1,7 @@
 package io.valetkey.broker.admin;
 
+import io.valetkey.broker.control.Admin;
+import io.valetkey.broker.control.Role;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.identity.VerifiedWorkload;
 import io.valetkey.broker.policy.PolicyView;

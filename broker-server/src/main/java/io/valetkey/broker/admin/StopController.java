@@ -1,9 +1,8 @@
 package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.annotations.Hidden;
-import io.valetkey.broker.audit.AuditRecord;
-import io.valetkey.broker.audit.AuditRecord.Outcome;
-import io.valetkey.broker.audit.DecisionId;
+import io.valetkey.broker.control.Admin;
+import io.valetkey.broker.control.StopOrders;
 import io.valetkey.broker.lease.LeaseBook;
 import io.valetkey.broker.policy.Difference;
 import io.valetkey.broker.policy.PageCursor;
@@ -13,14 +12,10 @@ import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopOrder;
 import io.valetkey.broker.stop.StopStore;
-import io.valetkey.broker.stop.StopTarget;
 import jakarta.servlet.http.HttpServletRequest;
 import java.io.IOException;
-import java.time.Clock;
 import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.List;
-import java.util.Map;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.HttpStatus;
@@ -45,17 +40,17 @@ class StopController {
   private static final String ALL = AdminRoutes.BASE + "/stops";
   private static final String ONE = ALL + "/{id}";
 
+  private final StopOrders orders;
   private final StopStore stops;
   private final GatewayCensus gateways;
   private final LeaseBook leases;
-  private final Clock clock;
   private final StrictJson json = new StrictJson();
 
-  StopController(StopStore stops, GatewayCensus gateways, LeaseBook leases, Clock clock) {
+  StopController(StopOrders orders, StopStore stops, GatewayCensus gateways, LeaseBook leases) {
+    this.orders = orders;
     this.stops = stops;
     this.gateways = gateways;
     this.leases = leases;
-    this.clock = clock;
   }
 
   @PostMapping(value = ALL, consumes = MediaType.APPLICATION_JSON_VALUE)
@@ -68,9 +63,7 @@ class StopController {
       return JsonAnswers.ok(
           JsonAnswers.changes(List.of(new Difference("", null, wish.document()))));
     }
-    AuditRecord record = record("stop.create", wish.target(), wish.reason(), admin);
-    StopOrder stop =
-        stops.order(wish.target(), wish.reason(), wish.expiresAt(), admin.name(), record);
+    StopOrder stop = orders.order(wish.target(), wish.reason(), wish.expiresAt(), admin);
     return JsonAnswers.answer(
         ResponseEntity.status(HttpStatus.CREATED).header("Location", ALL + "/" + stop.id()),
         document(stop));
@@ -111,8 +104,7 @@ class StopController {
           new Difference("/state", nodes.stringNode(stop.state()), nodes.stringNode("lifted"));
       return JsonAnswers.ok(JsonAnswers.changes(List.of(change)));
     }
-    AuditRecord record = record("stop.lift", stop.target(), reason, admin);
-    if (stops.lift(stop.id(), reason, admin.name(), record).isEmpty()) {
+    if (orders.lift(stop, reason, admin).isEmpty()) {
       throw notFound();
     }
     return ResponseEntity.noContent().header("Cache-Control", "no-store").build();
@@ -166,27 +158,6 @@ class StopController {
     document.put("endedBy", stop.endedBy());
     document.put("endReason", stop.endReason());
     return document;
-  }
-
-  private AuditRecord record(String action, StopTarget target, String reason, Admin admin) {
-    Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
-    return new AuditRecord(
-        now,
-        DecisionId.at(now),
-        action,
-        Outcome.GRANTED,
-        null,
-        valueIf(target, StopTarget.Kind.AGENT),
-        valueIf(target, StopTarget.Kind.ISSUER),
-        null,
-        valueIf(target, StopTarget.Kind.DESTINATION),
-        null,
-        valueIf(target, StopTarget.Kind.TOKEN),
-        Map.of("actor", admin.name(), "target", target.kind().word(), "reason", reason));
-  }
-
-  private static @Nullable String valueIf(StopTarget target, StopTarget.Kind kind) {
-    return target.kind() == kind ? target.value() : null;
   }
 
   private static long epoch(String key) {

@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
  * Writes records over one connection, many in one statement, together with their {@link Seal}. The
  * statement takes a share lock on the stop epoch: a record that was decided under another epoch is
  * not written, and a stop that wants to raise the epoch waits until the batch is committed; a batch
- * of records that were decided under no epoch takes no lock. That is the whole order between issuing
- * and stopping, without a clock.
+ * of records that were decided under no epoch takes no lock. That is the whole order between
+ * issuing and stopping, without a clock.
  */
 final class AuditBatch {
 

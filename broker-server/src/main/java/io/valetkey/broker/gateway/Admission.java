@@ -139,6 +139,7 @@ final class Admission {
                     permissions.authorise(
                         caller, accepted.destination(), accepted.method(), accepted.path()));
     checkLength(accepted, permit.target());
+    live.used(caller);
     if (!permit.target().fullAudit() && !uses.isFirst(caller, permit)) {
       uses.count(caller, permit);
       return CompletableFuture.completedFuture(permit);

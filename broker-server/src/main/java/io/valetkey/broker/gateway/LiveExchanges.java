@@ -5,6 +5,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -13,6 +14,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -79,7 +81,15 @@ public final class LiveExchanges {
     }
   }
 
+  /** Whose exchange goes where. */
+  record Way(String agent, String destination) {
+    static Way of(Caller caller) {
+      return new Way(caller.agent(), caller.destination());
+    }
+  }
+
   private final Set<Live> live = ConcurrentHashMap.newKeySet();
+  private final Set<Way> used = ConcurrentHashMap.newKeySet();
 
   Live add(Caller caller, Instant started, Function<Ending, CompletableFuture<?>> cancel) {
     Live added = new Live(caller, started, cancel);
@@ -126,6 +136,24 @@ public final class LiveExchanges {
    */
   public int cut(Predicate<Live> meant) {
     return end(meant, Ending.STOPPED).size();
+  }
+
+  /** Notes that a request was let through. */
+  void used(Caller caller) {
+    used.add(Way.of(caller));
+  }
+
+  /** The ways that were used since this was asked before. */
+  Set<Way> takeUsed() {
+    Set<Way> taken = Set.copyOf(used);
+    used.removeAll(taken);
+    return taken;
+  }
+
+  /** How many are open on each way that has any. */
+  Map<Way, Long> counts() {
+    return live.stream()
+        .collect(Collectors.groupingBy(one -> Way.of(one.caller()), Collectors.counting()));
   }
 
   /** How many there are. */

@@ -57,6 +57,11 @@ public final class GatewayReplica implements ChangeFeed.Subscriber {
     view.answerOnlyUnder(lease);
   }
 
+  /** The id under which this gateway reports, until it ends. */
+  public UUID id() {
+    return id;
+  }
+
   /**
    * Reports before anything is read, at the start and after a silence: a stop that was ordered
    * meanwhile did not wait for this gateway, so it must be in the next view.

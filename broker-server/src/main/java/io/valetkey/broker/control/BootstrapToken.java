@@ -1,4 +1,4 @@
-package io.valetkey.broker.admin;
+package io.valetkey.broker.control;
 
 import io.valetkey.broker.secret.SecretValue;
 import java.nio.charset.StandardCharsets;
@@ -10,6 +10,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.time.OffsetDateTime;
 import java.util.HexFormat;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -39,7 +40,8 @@ public final class BootstrapToken {
    * @param token the setting; null if there is none
    * @param ttl how long it works, counted from the first start
    */
-  BootstrapToken(JdbcClient database, @Nullable SecretValue token, Duration ttl, Clock clock) {
+  public BootstrapToken(
+      JdbcClient database, @Nullable SecretValue token, Duration ttl, Clock clock) {
     this.clock = clock;
     Row row = register(database, token == null ? null : sha256(token.reveal()), ttl);
     boolean known = token != null && row.hash() != null && matches(token.reveal(), row.hash());
@@ -79,9 +81,16 @@ public final class BootstrapToken {
   }
 
   /** Whether this is the token, and its time has not ended. */
-  boolean accepts(String presented) {
+  public boolean accepts(String presented) {
     String expected = hash;
     return expected != null && matches(presented, expected) && clock.instant().isBefore(endsAt);
+  }
+
+  /** When it ends; empty if there is none that is accepted now. */
+  public Optional<Instant> end() {
+    return hash != null && clock.instant().isBefore(endsAt)
+        ? Optional.of(endsAt)
+        : Optional.empty();
   }
 
   private static boolean matches(String token, String hash) {

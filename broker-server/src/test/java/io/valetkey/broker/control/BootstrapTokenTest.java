@@ -1,4 +1,4 @@
-package io.valetkey.broker.admin;
+package io.valetkey.broker.control;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

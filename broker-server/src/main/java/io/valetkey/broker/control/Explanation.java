@@ -1,4 +1,4 @@
-package io.valetkey.broker.admin;
+package io.valetkey.broker.control;
 
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.identity.TrustedIssuer;
@@ -24,6 +24,7 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.NullNode;
 import tools.jackson.databind.node.ObjectNode;
 
@@ -31,14 +32,15 @@ import tools.jackson.databind.node.ObjectNode;
  * Goes the steps of the decision once more, and says what each found. It decides nothing, takes
  * nothing from any limit, and stops where the decision would.
  */
-final class Explanation {
+public final class Explanation {
 
   private final PolicyView policy;
   private final StopView stops;
   private final IdentityVerifier identities;
   private final Clock clock;
 
-  Explanation(PolicyView policy, StopView stops, IdentityVerifier identities, Clock clock) {
+  /** Explains by these views. */
+  public Explanation(PolicyView policy, StopView stops, IdentityVerifier identities, Clock clock) {
     this.policy = policy;
     this.stops = stops;
     this.identities = identities;
@@ -46,7 +48,7 @@ final class Explanation {
   }
 
   /** Answers a question; every answer has the same shape. */
-  ObjectNode of(Question question) {
+  public ObjectNode of(Question question) {
     Trace trace = new Trace();
     try {
       trace.follow(question);
@@ -59,7 +61,7 @@ final class Explanation {
 
   private final class Trace {
 
-    private final ObjectNode answer = JsonAnswers.object();
+    private final ObjectNode answer = JsonNodeFactory.instance.objectNode();
     private final ArrayNode steps = answer.putArray("steps");
     private JsonNode rule = NullNode.getInstance();
     private JsonNode nearest = NullNode.getInstance();
@@ -206,13 +208,17 @@ final class Explanation {
         throw new RefusedException(
             ProblemCode.INSUFFICIENT_SCOPE, "No rule allows " + method + " on this path");
       }
-      rule = JsonAnswers.object().put("scope", match.scope()).put("pattern", match.pattern());
+      rule =
+          JsonNodeFactory.instance
+              .objectNode()
+              .put("scope", match.scope())
+              .put("pattern", match.pattern());
       note("rule", "passed", match.scope() + ":" + match.pattern());
     }
 
     private void describeNearest(ScopeRules.@Nullable Nearest near) {
       if (near != null) {
-        ObjectNode node = JsonAnswers.object();
+        ObjectNode node = JsonNodeFactory.instance.objectNode();
         node.put("scope", near.rule().scope()).put("pattern", near.rule().pattern());
         near.methods().forEach(node.putArray("methods")::add);
         node.put("granted", near.scopeAllowed());
@@ -234,7 +240,7 @@ final class Explanation {
     }
 
     private ObjectNode answer(String outcome) {
-      ObjectNode ordered = JsonAnswers.object().put("outcome", outcome);
+      ObjectNode ordered = JsonNodeFactory.instance.objectNode().put("outcome", outcome);
       ordered.setAll(answer);
       ordered.set("rule", rule);
       ordered.set("nearest", nearest);

@@ -1,4 +1,4 @@
-package io.valetkey.broker.admin;
+package io.valetkey.broker.control;
 
 import java.time.Duration;
 import org.jspecify.annotations.Nullable;

@@ -1,4 +1,4 @@
-package io.valetkey.broker.admin;
+package io.valetkey.broker.control;
 
 import io.valetkey.broker.policy.FieldError;
 import io.valetkey.broker.policy.JsonFields;
@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.node.ObjectNode;
 
 /** What somebody wants explained. Not a record, because it can hold an identity token. */
-final class Question {
+public final class Question {
 
   private final @Nullable String agent;
   private final @Nullable SecretValue identityToken;
@@ -40,7 +40,7 @@ final class Question {
   }
 
   /** Reads it; what the names stand for need not exist. */
-  static Question read(ObjectNode document) {
+  public static Question read(ObjectNode document) {
     return JsonFields.read(document, Question::new);
   }
 

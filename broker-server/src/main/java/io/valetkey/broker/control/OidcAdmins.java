@@ -1,6 +1,6 @@
-package io.valetkey.broker.admin;
+package io.valetkey.broker.control;
 
-import io.valetkey.broker.admin.AdminSettings.Oidc;
+import io.valetkey.broker.control.AdminSettings.Oidc;
 import java.time.Duration;
 import java.util.Collection;
 import java.util.List;
@@ -27,7 +27,7 @@ import org.springframework.web.client.RestTemplate;
  * Admins as their identity provider knows them. The provider is first asked when the first token
  * arrives, so that this server starts while the provider is away.
  */
-final class OidcAdmins {
+public final class OidcAdmins {
 
   private static final Duration LEEWAY = Duration.ofSeconds(5);
   private static final Duration PATIENCE = Duration.ofSeconds(1);
@@ -37,7 +37,7 @@ final class OidcAdmins {
   private final String rolesClaim;
 
   /** Trusts the tokens of a provider that are meant for us. */
-  OidcAdmins(Oidc oidc) {
+  public OidcAdmins(Oidc oidc) {
     this.rolesClaim = oidc.rolesClaim();
     OAuth2TokenValidator<Jwt> validator = validator(oidc);
     this.decoder =
@@ -90,20 +90,25 @@ final class OidcAdmins {
    * @throws org.springframework.security.oauth2.jwt.BadJwtException if the token is not acceptable
    * @throws org.springframework.security.oauth2.jwt.JwtException if the provider does not answer
    */
-  Admin authenticate(String token) {
+  public Admin authenticate(String token) {
     Jwt jwt = decoder.decode(token);
+    return admin(Objects.requireNonNull(jwt.getSubject()), jwt.getClaims());
+  }
+
+  /** With every role that we know. */
+  private Admin admin(String subject, Map<String, Object> claims) {
     Set<Role> roles =
-        roles(jwt).stream()
+        roles(claims).stream()
             .filter(String.class::isInstance)
             .flatMap(name -> Role.named((String) name).stream())
             .collect(Collectors.toUnmodifiableSet());
-    return new Admin(Objects.requireNonNull(jwt.getSubject()), roles, null);
+    return new Admin(subject, roles, null);
   }
 
-  private Collection<?> roles(Jwt jwt) {
-    @Nullable Object value = jwt.getClaims().get(rolesClaim);
+  private Collection<?> roles(Map<String, Object> claims) {
+    @Nullable Object value = claims.get(rolesClaim);
     if (value == null) {
-      value = jwt.getClaims();
+      value = claims;
       for (String part : rolesClaim.split("\\.", -1)) {
         value = value instanceof Map<?, ?> map ? map.get(part) : null;
       }

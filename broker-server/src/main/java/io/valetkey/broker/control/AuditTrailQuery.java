@@ -1,9 +1,12 @@
-package io.valetkey.broker.admin;
+package io.valetkey.broker.control;
 
 import io.valetkey.broker.audit.DecisionId;
 import io.valetkey.broker.policy.PageCursor;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.time.DateTimeException;
 import java.time.Instant;
 import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
@@ -15,10 +18,11 @@ import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 import org.springframework.jdbc.core.simple.JdbcClient;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
 /** Reads the audit trail, newest first. */
-final class AuditTrailQuery {
+public final class AuditTrailQuery {
 
   private static final JsonMapper JSON = JsonMapper.shared();
   private static final List<String> TEXTS =
@@ -38,7 +42,8 @@ final class AuditTrailQuery {
 
   private final JdbcClient database;
 
-  AuditTrailQuery(JdbcClient database) {
+  /** Reads from this database. */
+  public AuditTrailQuery(JdbcClient database) {
     this.database = database;
   }
 
@@ -48,7 +53,7 @@ final class AuditTrailQuery {
    * @param since from this time on
    * @param until before this time
    */
-  record Filter(
+  public record Filter(
       @Nullable String agent,
       @Nullable String destination,
       @Nullable String outcome,
@@ -57,17 +62,22 @@ final class AuditTrailQuery {
       @Nullable Instant until) {}
 
   /** A page of records. */
-  record Page(List<ObjectNode> records, @Nullable String next) {}
+  public record Page(List<ObjectNode> records, @Nullable String next) {}
 
   private record Place(Instant time, long writer, long seq) {
 
     static Place of(String key) {
       String[] parts = key.split(" ", -1);
-      if (!key.matches("[0-9TZ:.-]{20,30} [0-9]{1,18} [0-9]{1,18}")) {
-        throw AdminRequest.invalid("The cursor is not one that an earlier page gave.");
+      try {
+        if (key.matches("[0-9TZ:.-]{20,30} [0-9]{1,18} [0-9]{1,18}")) {
+          return new Place(
+              Instant.parse(parts[0]), Long.parseLong(parts[1]), Long.parseLong(parts[2]));
+        }
+      } catch (DateTimeException e) {
+        // Refused below.
       }
-      return new Place(
-          AuditController.instant(parts[0]), Long.parseLong(parts[1]), Long.parseLong(parts[2]));
+      throw new RefusedException(
+          ProblemCode.INVALID_REQUEST, "The cursor is not one that an earlier page gave.");
     }
 
     String key() {
@@ -77,7 +87,13 @@ final class AuditTrailQuery {
 
   private record Row(Place place, ObjectNode document) {}
 
-  Page page(Filter filter, int limit, @Nullable String cursor) {
+  /**
+   * A page of what fits.
+   *
+   * @param cursor where an earlier page said to go on; null for the beginning
+   * @throws RefusedException {@link ProblemCode#INVALID_REQUEST} for a cursor of another kind
+   */
+  public Page page(Filter filter, int limit, @Nullable String cursor) {
     StringBuilder where = new StringBuilder("TRUE");
     Map<String, Object> values = new LinkedHashMap<>();
     equal("agent", filter.agent(), where, values);
@@ -118,7 +134,7 @@ final class AuditTrailQuery {
   }
 
   /** The record of a decision; the time inside the id finds it. */
-  Optional<ObjectNode> decision(UUID id) {
+  public Optional<ObjectNode> decision(UUID id) {
     return database
         .sql("SELECT * FROM audit_record WHERE time = ? AND decision_id = ?")
         .withQueryTimeout(SECONDS)
@@ -141,7 +157,7 @@ final class AuditTrailQuery {
   private static Row row(ResultSet row, int number) throws SQLException {
     Instant time = row.getObject("time", OffsetDateTime.class).toInstant();
     Place place = new Place(time, row.getLong("writer"), row.getLong("seq"));
-    ObjectNode document = JsonAnswers.object();
+    ObjectNode document = JsonNodeFactory.instance.objectNode();
     document.put("id", place.writer() + "." + place.seq());
     document.put("time", time.toString());
     for (String column : TEXTS) {

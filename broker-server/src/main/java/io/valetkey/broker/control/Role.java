@@ -1,12 +1,12 @@
-package io.valetkey.broker.admin;
+package io.valetkey.broker.control;
 
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 
-/** What somebody may do at the admin API. */
-enum Role {
+/** What somebody may do at the admin API and in the console. */
+public enum Role {
   /** Sends signals, and reads nothing. */
   SENSOR,
   /** Reads everything. */
@@ -17,7 +17,7 @@ enum Role {
   ADMIN;
 
   /** Whether whoever has this role may do what needs the other one. */
-  boolean includes(Role other) {
+  public boolean includes(Role other) {
     return switch (this) {
       case SENSOR -> other == SENSOR;
       case VIEWER -> other == VIEWER;
@@ -27,7 +27,7 @@ enum Role {
   }
 
   /** The role of this name, lower case as an identity provider sends it. */
-  static Optional<Role> named(String name) {
+  public static Optional<Role> named(String name) {
     return Arrays.stream(values())
         .filter(role -> role.name().toLowerCase(Locale.ROOT).equals(name))
         .findFirst();
