@@ -31,5 +31,6 @@ class SettingsConfiguration {
     SignalConfiguration.check(reader);
     WitnessConfiguration.check(reader);
     EvidenceConfiguration.check(reader);
+    SinkConfiguration.check(reader);
   }
 }

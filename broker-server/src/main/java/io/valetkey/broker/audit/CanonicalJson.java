@@ -34,7 +34,8 @@ final class CanonicalJson {
     JsonNodeFactory nodes = JsonNodeFactory.instance;
     if (node.isObject()) {
       var members = new TreeMap<String, JsonNode>();
-      node.properties().forEach(e -> members.put(StorableText.of(e.getKey()), sorted(e.getValue())));
+      node.properties()
+          .forEach(e -> members.put(StorableText.of(e.getKey()), sorted(e.getValue())));
       return nodes.objectNode().setAll(members);
     }
     if (node.isArray()) {

@@ -1,8 +1,8 @@
 package io.valetkey.broker.audit;
 
 /**
- * Text that PostgreSQL can store and gives back unchanged: no NUL and no half of a surrogate pair. A
- * hostile request may hold them.
+ * Text that PostgreSQL can store and gives back unchanged: no NUL and no half of a surrogate pair.
+ * A hostile request may hold them.
  */
 final class StorableText {
 
