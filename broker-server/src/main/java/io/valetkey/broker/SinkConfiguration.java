@@ -4,11 +4,13 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.sink.FileSink;
+import io.valetkey.broker.sink.OtlpSink;
 import io.valetkey.broker.sink.Sink;
 import io.valetkey.broker.sink.SinkFeeder;
 import io.valetkey.broker.sink.StdoutSink;
 import io.valetkey.broker.sink.SyslogSink;
 import io.valetkey.broker.sink.WebhookSink;
+import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -30,6 +32,11 @@ class SinkConfiguration {
   /** Checks the settings of this part together with all others. */
   static void check(SettingsReader reader) {
     var _ = sinks(reader);
+  }
+
+  /** The names of the sinks that are set. */
+  static List<String> names(SettingsReader reader) {
+    return sinks(reader).stream().map(Sink::name).toList();
   }
 
   /** The feeders of all sinks, so that they end with the context. */
@@ -83,6 +90,7 @@ class SinkConfiguration {
     }
     addWebhook(reader, sinks);
     addSyslog(reader, sinks);
+    addOtlp(reader, sinks);
     return sinks;
   }
 
@@ -125,6 +133,23 @@ class SinkConfiguration {
             address.substring(0, colon),
             port,
             secured.equals("true") ? tls.getSocketFactory() : null));
+  }
+
+  private static void addOtlp(SettingsReader reader, List<Sink> sinks) {
+    boolean wanted = reader.text(SINKS + "otlp.url") != null;
+    Path trusted = readable(reader, SINKS + "otlp.trusted-certificates");
+    Path bearer = readable(reader, SINKS + "otlp.bearer-file");
+    int before = reader.problems().size();
+    String url = wanted ? reader.externalUrl(SINKS + "otlp.url") : "";
+    if (!wanted || reader.problems().size() > before) {
+      return;
+    }
+    try {
+      byte[] pem = trusted == null ? null : Files.readAllBytes(trusted);
+      sinks.add(new OtlpSink(url, pem, bearer));
+    } catch (IOException | IllegalArgumentException | IllegalStateException e) {
+      reader.problem(SINKS + "otlp.trusted-certificates", "does not hold PEM certificates");
+    }
   }
 
   private static @Nullable Path readable(SettingsReader reader, String name) {

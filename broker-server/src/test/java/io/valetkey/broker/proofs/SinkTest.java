@@ -30,6 +30,8 @@ import java.util.TreeMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
 import java.util.function.BooleanSupplier;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 import org.junit.jupiter.api.Test;
@@ -43,10 +45,14 @@ class SinkTest {
   private static final JsonMapper JSON = JsonMapper.shared();
   private static final TestIssuer ISSUER = new TestIssuer("ci");
 
+  private static final Pattern EVENT =
+      Pattern.compile("\\{\"schema\":\"valetkey.audit/1\".*?\"(hash|jws)\":\"[^\"]+\"\\}");
+
   @TempDir Path folder;
   private final TestAuthority authority = TestAuthority.create("receiver");
   private final List<JsonNode> posted = new CopyOnWriteArrayList<>();
   private final List<JsonNode> logged = new CopyOnWriteArrayList<>();
+  private final List<JsonNode> exported = new CopyOnWriteArrayList<>();
   private final List<String> wrong = new CopyOnWriteArrayList<>();
 
   @Test
@@ -67,6 +73,8 @@ class SinkTest {
       settings.put("valetkey.audit.sinks.webhook.hmac-file", hmac.toString());
       settings.put("valetkey.audit.sinks.syslog.address", "localhost:" + syslog.getLocalPort());
       settings.put("valetkey.audit.sinks.syslog.trusted-certificates", trust.toString());
+      settings.put("valetkey.audit.sinks.otlp.url", "https://localhost:" + port + "/v1/logs");
+      settings.put("valetkey.audit.sinks.otlp.trusted-certificates", trust.toString());
       settings.put("valetkey.audit.sinks.file", folder.resolve("audit.log").toString());
 
       try (BrokerProcess first = BrokerProcess.replica(broker, folder, settings)) {
@@ -84,12 +92,14 @@ class SinkTest {
         Map<String, String> written = written(broker);
         await(() -> records(posted).size() >= written.size());
         await(() -> records(logged).size() >= written.size());
+        await(() -> records(exported).size() >= written.size());
         await(() -> posted.stream().anyMatch(e -> e.get("type").stringValue().equals("checkpoint")));
         assertThat(second.isReady()).isTrue();
 
         assertThat(wrong).isEmpty();
         requireEachOnceInOrder(records(posted), written);
         requireEachOnceInOrder(records(logged), written);
+        requireEachOnceInOrder(records(exported), written);
         List<JsonNode> lines = new ArrayList<>();
         for (String line : Files.readAllLines(folder.resolve("audit.log"))) {
           lines.add(JSON.readTree(line));
@@ -168,6 +178,20 @@ class SinkTest {
           }
           JSON.readTree(body).get("events").forEach(posted::add);
           exchange.sendResponseHeaders(204, -1);
+          exchange.close();
+        });
+    server.createContext(
+        "/v1/logs",
+        exchange -> {
+          // The bodies of the records stand in the protobuf as they are.
+          String body =
+              new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
+          Matcher event = EVENT.matcher(body);
+          while (event.find()) {
+            exported.add(JSON.readTree(event.group()));
+          }
+          exchange.getResponseHeaders().add("Content-Type", "application/x-protobuf");
+          exchange.sendResponseHeaders(200, -1);
           exchange.close();
         });
     server.setExecutor(Executors.newVirtualThreadPerTaskExecutor());
