@@ -22,9 +22,9 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Verifies the audit trail without a running broker: {@code java -jar broker-server.jar verify-audit
- * --url=… --user=… [--password-file=…] [--public-key=…] [--checkpoints=…]}. Needs no more than
- * SELECT.
+ * Verifies the audit trail without a running broker: {@code java -jar broker-server.jar
+ * verify-audit --url=… --user=… [--password-file=…] [--public-key=…] [--checkpoints=…]}. Needs no
+ * more than SELECT.
  */
 final class VerifyAuditCommand {
 
@@ -89,8 +89,7 @@ final class VerifyAuditCommand {
       login.setProperty("password", Files.readString(Path.of(passwordFile)).strip());
     }
     String keyFile = options.get("public-key");
-    @Nullable PublicKey key =
-        keyFile == null ? null : CheckpointKey.readPublic(Path.of(keyFile));
+    @Nullable PublicKey key = keyFile == null ? null : CheckpointKey.readPublic(Path.of(keyFile));
     String exported = options.get("checkpoints");
     List<CheckpointRef> known =
         exported == null ? List.of() : ExportedCheckpoints.read(Path.of(exported), key);

@@ -33,7 +33,10 @@ class VerifyAuditCommandTest {
                 "valetkey.audit.sinks.file",
                 exported.toString()))) {
       String url =
-          "jdbc:postgresql://localhost:" + RunningBroker.postgresPort() + "/" + broker.databaseName();
+          "jdbc:postgresql://localhost:"
+              + RunningBroker.postgresPort()
+              + "/"
+              + broker.databaseName();
       String[] arguments = {
         "verify-audit",
         "--url=" + url,
@@ -63,14 +66,17 @@ class VerifyAuditCommandTest {
   private static void request(URI uri) throws Exception {
     try (var client = HttpClient.newHttpClient()) {
       assertThat(
-              client.send(HttpRequest.newBuilder(uri).build(), BodyHandlers.discarding()).statusCode())
+              client
+                  .send(HttpRequest.newBuilder(uri).build(), BodyHandlers.discarding())
+                  .statusCode())
           .isEqualTo(401);
     }
   }
 
   private static String run(String... arguments) {
     var bytes = new ByteArrayOutputStream();
-    int code = VerifyAuditCommand.run(arguments, new PrintStream(bytes, true, StandardCharsets.UTF_8));
+    int code =
+        VerifyAuditCommand.run(arguments, new PrintStream(bytes, true, StandardCharsets.UTF_8));
     return code + " " + bytes.toString(StandardCharsets.UTF_8);
   }
 }

@@ -60,8 +60,7 @@ public final class ExportedCheckpoints {
 
   private static CheckpointRef checkpoint(SignedCheckpoint signed, @Nullable PublicKey trusted) {
     Checkpoint statement = signed.statement();
-    boolean good =
-        trusted == null ? signed.isSignedByItsOwnKey() : signed.isSignedBy(trusted);
+    boolean good = trusted == null ? signed.isSignedByItsOwnKey() : signed.isSignedBy(trusted);
     if (statement == null || !good) {
       throw new IllegalArgumentException("an exported checkpoint is not signed by the given key");
     }

@@ -9,8 +9,8 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 
 /**
- * Appends one line of JSON for each event and waits until it is on disk. The file is opened for each
- * batch, so it may be moved away at any time.
+ * Appends one line of JSON for each event and waits until it is on disk. The file is opened for
+ * each batch, so it may be moved away at any time.
  */
 public final class FileSink implements Sink {
 

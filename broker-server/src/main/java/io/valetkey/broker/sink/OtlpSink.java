@@ -52,8 +52,7 @@ public final class OtlpSink implements Sink {
     this.logger =
         SdkLoggerProvider.builder()
             .setResource(Resource.builder().put(SERVICE, "valetkey").build())
-            .addLogRecordProcessor(
-                (context, record) -> collected.add(record.toLogRecordData()))
+            .addLogRecordProcessor((context, record) -> collected.add(record.toLogRecordData()))
             .build()
             .get("valetkey.audit");
   }

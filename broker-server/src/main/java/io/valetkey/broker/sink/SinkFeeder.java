@@ -35,13 +35,13 @@ public final class SinkFeeder implements AutoCloseable {
   private volatile long lagRecords;
   private volatile Instant oldest = Instant.MAX;
   private boolean failing;
+  private Duration pause = IDLE;
 
   /** Begins. */
   public SinkFeeder(Connections connections, Sink sink) {
     this.connections = connections;
     this.sink = sink;
-    this.thread =
-        Thread.ofPlatform().name("audit-sink-" + sink.name()).daemon().start(this::run);
+    this.thread = Thread.ofPlatform().name("audit-sink-" + sink.name()).daemon().start(this::run);
   }
 
   /** Which sink it feeds. */
@@ -63,10 +63,12 @@ public final class SinkFeeder implements AutoCloseable {
   }
 
   private void run() {
-    Duration pause = IDLE;
     while (running) {
       try (Connection connection = connections.open()) {
-        pause = lock(connection) ? feed(connection, pause) : IDLE.multipliedBy(4);
+        if (lock(connection)) {
+          feed(connection);
+        }
+        pause = IDLE.multipliedBy(4);
       } catch (InterruptedException e) {
         return;
       } catch (SQLException | IOException | RuntimeException | Error e) {
@@ -103,7 +105,7 @@ public final class SinkFeeder implements AutoCloseable {
   private record Cursor(long position, long checkpoint) {}
 
   /** Feeds until it fails; only the end of the process ends it otherwise. */
-  private Duration feed(Connection connection, Duration pause)
+  private void feed(Connection connection)
       throws SQLException, IOException, InterruptedException {
     Cursor cursor = cursor(connection);
     var feed = new SealFeed(cursor.position(), SEALS);
@@ -114,13 +116,13 @@ public final class SinkFeeder implements AutoCloseable {
         Thread.sleep(IDLE);
       } else {
         cursor = next;
+        pause = IDLE;
         if (failing) {
           failing = false;
           log.info("The audit sink {} takes events again", sink.name());
         }
       }
     }
-    return pause;
   }
 
   private Cursor deliver(Connection connection, SealFeed feed, Cursor from)

@@ -60,7 +60,14 @@ public final class SyslogSink implements Sink {
   private static String message(Event event) throws IOException {
     int priority = LOG_AUDIT * 8 + event.severity();
     String host = InetAddress.getLocalHost().getHostName();
-    return "<" + priority + ">1 " + event.time() + " " + host + " valetkey - audit - " + event.json();
+    return "<"
+        + priority
+        + ">1 "
+        + event.time()
+        + " "
+        + host
+        + " valetkey - audit - "
+        + event.json();
   }
 
   private Socket usable() throws IOException {

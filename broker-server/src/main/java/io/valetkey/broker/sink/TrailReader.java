@@ -58,8 +58,7 @@ final class TrailReader {
     event.set("details", JSON.readTree(row.getString("details")));
     event.put("hash", HexFormat.of().formatHex(seal.leaf(row.getLong("seq"))));
     boolean granted = row.getString("outcome").equals("granted");
-    return new Event(
-        id, time, JSON.writeValueAsString(event), granted ? INFORMATIONAL : WARNING);
+    return new Event(id, time, JSON.writeValueAsString(event), granted ? INFORMATIONAL : WARNING);
   }
 
   /** The checkpoints behind a number whose seals have all been delivered. */

@@ -71,8 +71,7 @@ class RetentionTest {
   }
 
   private AuditVerification verify() throws SQLException {
-    return new AuditVerifier(
-            connections, key.publicKey(), List::of, Duration.ofMinutes(1))
+    return new AuditVerifier(connections, key.publicKey(), List::of, Duration.ofMinutes(1))
         .verify(null, null);
   }
 
@@ -134,8 +133,7 @@ class RetentionTest {
   void application_cannotDropWhatIsYoung() throws Exception {
     try (Connection application = connections.open();
         var drop = application.prepareStatement("SELECT audit_drop_before(?, 0, 0)")) {
-      drop.setObject(
-          1, Instant.now().minus(6, ChronoUnit.DAYS).atOffset(ZoneOffset.UTC));
+      drop.setObject(1, Instant.now().minus(6, ChronoUnit.DAYS).atOffset(ZoneOffset.UTC));
       assertThatThrownBy(drop::execute).hasMessageContaining("this young are not dropped");
     }
     sql("UPDATE audit_retention_floor SET days = 20");

@@ -93,7 +93,8 @@ class SinkTest {
         await(() -> records(posted).size() >= written.size());
         await(() -> records(logged).size() >= written.size());
         await(() -> records(exported).size() >= written.size());
-        await(() -> posted.stream().anyMatch(e -> e.get("type").stringValue().equals("checkpoint")));
+        await(
+            () -> posted.stream().anyMatch(e -> e.get("type").stringValue().equals("checkpoint")));
         assertThat(second.isReady()).isTrue();
 
         assertThat(wrong).isEmpty();
@@ -128,8 +129,7 @@ class SinkTest {
   }
 
   private static void issue(RunningBroker broker, int tokens) throws Exception {
-    Map<String, String> form =
-        Tokens.exchange(ISSUER.token("bot-subject", broker.url()));
+    Map<String, String> form = Tokens.exchange(ISSUER.token("bot-subject", broker.url()));
     Instant begin = Instant.now();
     for (int i = 0; i < tokens; i++) {
       assertThat(Tokens.ask(broker.url(), form).status()).isEqualTo(200);
@@ -165,7 +165,8 @@ class SinkTest {
   private HttpsServer webhook(int port) throws IOException {
     HttpsServer server =
         HttpsServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), port), 0);
-    server.setHttpsConfigurator(new HttpsConfigurator(authority.server("localhost").serverContext()));
+    server.setHttpsConfigurator(
+        new HttpsConfigurator(authority.server("localhost").serverContext()));
     server.createContext(
         "/audit",
         exchange -> {
@@ -204,8 +205,7 @@ class SinkTest {
     try {
       Mac mac = Mac.getInstance("HmacSHA256");
       mac.init(
-          new SecretKeySpec(
-              "a key for signatures".getBytes(StandardCharsets.UTF_8), "HmacSHA256"));
+          new SecretKeySpec("a key for signatures".getBytes(StandardCharsets.UTF_8), "HmacSHA256"));
       byte[] expected = mac.doFinal((time + "." + body).getBytes(StandardCharsets.UTF_8));
       return signature.endsWith("v1=" + HexFormat.of().formatHex(expected));
     } catch (java.security.GeneralSecurityException e) {
@@ -222,23 +222,22 @@ class SinkTest {
             .getServerSocketFactory()
             .createServerSocket(0, 5, InetAddress.getLoopbackAddress());
     Thread.ofVirtual()
-        .start(
-            () -> {
-              while (!server.isClosed()) {
-                try (Socket socket = server.accept();
-                    var in = new DataInputStream(socket.getInputStream())) {
-                  while (true) {
-                    readFrame(in);
-                  }
-                } catch (EOFException e) {
-                  // The broker was killed or closed; the next one comes.
-                } catch (IOException e) {
-                  if (!server.isClosed() && !(e instanceof java.net.SocketException)) {
-                    wrong.add(e.toString());
-                  }
-                }
+        .start(() -> {
+          while (!server.isClosed()) {
+            try (Socket socket = server.accept();
+                var in = new DataInputStream(socket.getInputStream())) {
+              while (true) {
+                readFrame(in);
               }
-            });
+            } catch (EOFException e) {
+              // The broker was killed or closed; the next one comes.
+            } catch (IOException e) {
+              if (!server.isClosed() && !(e instanceof java.net.SocketException)) {
+                wrong.add(e.toString());
+              }
+            }
+          }
+        });
     return server;
   }
 
