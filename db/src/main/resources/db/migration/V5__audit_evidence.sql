@@ -64,6 +64,9 @@ BEGIN
      OR NOT EXISTS (SELECT FROM audit_checkpoint WHERE number = upto_checkpoint AND upto = upto_position) THEN
     RAISE EXCEPTION 'the seals up to % speak of younger records', upto_position USING ERRCODE = 'check_violation';
   END IF;
+  -- Before the lock that keeps writers waiting.
+  DELETE FROM audit_seal WHERE position <= upto_position;
+  DELETE FROM audit_checkpoint WHERE number <= upto_checkpoint;
   FOR part IN SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
               WHERE i.inhparent = 'audit_record'::regclass AND c.relname ~ '^audit_record_\d{8}$'
                 AND (to_date(right(c.relname, 8), 'YYYYMMDD') + 1)::timestamp AT TIME ZONE 'UTC' <= cut
@@ -71,8 +74,6 @@ BEGIN
     EXECUTE format('DROP TABLE %I', part);
     dropped := dropped + 1;
   END LOOP;
-  DELETE FROM audit_seal WHERE position <= upto_position;
-  DELETE FROM audit_checkpoint WHERE number <= upto_checkpoint;
   RETURN dropped;
 END $$;
 REVOKE ALL ON FUNCTION audit_drop_before(timestamptz, bigint, bigint) FROM PUBLIC;

@@ -14,8 +14,11 @@ import org.springframework.context.annotation.Import;
 @Import({MigrationConfiguration.class, BrokerApplication.Serving.class})
 public class BrokerApplication {
 
-  /** Starts the broker with the given Spring arguments. */
+  /** Starts the broker with the given Spring arguments, or verifies the audit trail and ends. */
   public static void main(String[] args) {
+    if (args.length > 0 && args[0].equals(VerifyAuditCommand.NAME)) {
+      System.exit(VerifyAuditCommand.run(args, System.out));
+    }
     SpringApplication.run(BrokerApplication.class, args);
   }
 
@@ -27,6 +30,7 @@ public class BrokerApplication {
     CoreConfiguration.class,
     TelemetryConfiguration.class,
     EvidenceConfiguration.class,
+    SinkConfiguration.class,
     IssuerRoleConfiguration.class,
     GatewayRoleConfiguration.class,
     Observability.class,

@@ -3,6 +3,7 @@ package io.valetkey.broker;
 import io.valetkey.broker.evidence.AuditVerifier;
 import io.valetkey.broker.evidence.CheckpointKey;
 import io.valetkey.broker.evidence.Checkpoints;
+import io.valetkey.broker.evidence.Retention;
 import io.valetkey.broker.feed.Connections;
 import java.nio.file.Path;
 import java.time.Clock;
@@ -28,6 +29,7 @@ class EvidenceConfiguration {
   /** Checks the settings of this part together with all others. */
   static void check(SettingsReader reader) {
     var _ = interval(reader);
+    var _ = retention(reader);
     String file = reader.text(KEY);
     if (file != null) {
       try {
@@ -44,6 +46,12 @@ class EvidenceConfiguration {
         Duration.ofSeconds(60),
         Duration.ofSeconds(1),
         Duration.ofHours(1));
+  }
+
+  /** Zero: for ever. */
+  private static Duration retention(SettingsReader reader) {
+    return reader.duration(
+        "audit.retention", Duration.ZERO, Duration.ofDays(7), Duration.ofDays(3650));
   }
 
   @Bean
@@ -64,8 +72,12 @@ class EvidenceConfiguration {
       CheckpointKey key,
       Clock clock,
       ConfigurableEnvironment environment) {
-    var checkpoints = new Checkpoints(connections, key, clock);
-    checkpoints.start(interval(new SettingsReader(environment)));
+    var reader = new SettingsReader(environment);
+    Duration keep = retention(reader);
+    Retention retention =
+        keep.isZero() ? null : new Retention(keep, SinkConfiguration.names(reader));
+    var checkpoints = new Checkpoints(connections, key, clock, retention);
+    checkpoints.start(interval(reader));
     return checkpoints;
   }
 

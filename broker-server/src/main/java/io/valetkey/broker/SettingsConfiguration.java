@@ -35,5 +35,6 @@ class SettingsConfiguration {
     var _ = TelemetrySettings.read(reader);
     EvidenceConfiguration.check(reader);
     DeclarationConfiguration.check(reader);
+    SinkConfiguration.check(reader);
   }
 }

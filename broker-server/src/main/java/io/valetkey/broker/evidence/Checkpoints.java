@@ -3,6 +3,7 @@ package io.valetkey.broker.evidence;
 import io.valetkey.broker.audit.Seal;
 import io.valetkey.broker.audit.SealFeed;
 import io.valetkey.broker.evidence.AuditVerification.CheckpointRef;
+import io.valetkey.broker.evidence.Checkpoint.Dropped;
 import io.valetkey.broker.evidence.EvidenceStore.StoredCheckpoint;
 import io.valetkey.broker.feed.Connections;
 import java.sql.Connection;
@@ -36,15 +37,22 @@ public final class Checkpoints implements AutoCloseable {
   private final Connections connections;
   private final CheckpointKey key;
   private final Clock clock;
+  private final @Nullable Retention retention;
   private final ScheduledExecutorService timer =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().name("audit-checkpoint").daemon().factory());
   private @Nullable SealFeed feed;
   private volatile @Nullable CheckpointRef seen;
 
-  /** Knows how; {@link #start} begins. */
-  public Checkpoints(Connections connections, CheckpointKey key, Clock clock) {
+  /**
+   * Knows how; {@link #start} begins.
+   *
+   * @param retention what drops old records; null to keep them for ever
+   */
+  public Checkpoints(
+      Connections connections, CheckpointKey key, Clock clock, @Nullable Retention retention) {
     this.connections = connections;
+    this.retention = retention;
     this.key = key;
     this.clock = clock;
   }
@@ -115,6 +123,10 @@ public final class Checkpoints implements AutoCloseable {
     if (digest.seals() == 0) {
       return false;
     }
+    Dropped dropped = before == null ? null : before.dropped();
+    if (retention != null && last != null) {
+      dropped = retention.drop(connection, clock.instant(), dropped);
+    }
     store(
         connection,
         new Checkpoint(
@@ -130,7 +142,7 @@ public final class Checkpoints implements AutoCloseable {
             digest.heads(),
             digest.headsComplete(),
             before == null ? store.sealedSince() : before.sealedSince(),
-            before == null ? null : before.dropped()));
+            dropped));
     return true;
   }
 

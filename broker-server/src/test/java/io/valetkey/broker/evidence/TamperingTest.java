@@ -60,7 +60,7 @@ class TamperingTest {
     broker = RunningBroker.start(Map.of("valetkey.audit.checkpoint-interval", "1h"));
     connections = broker.bean(Connections.class);
     key = CheckpointKey.read(keyFile(directory.resolve("key.pem")));
-    checkpoints = new Checkpoints(connections, key, Clock.systemUTC());
+    checkpoints = new Checkpoints(connections, key, Clock.systemUTC(), null);
     verifier =
         new AuditVerifier(
             connections, key.publicKey(), () -> List.of(checkpoints.seen()), Duration.ofMinutes(1));
@@ -294,7 +294,7 @@ class TamperingTest {
         try (Connection owner = broker.database()) {
           Checkpoint statement = new EvidenceStore(owner).checkpoint(number).signed().statement();
           owner.createStatement().execute("DELETE FROM audit_checkpoint WHERE number = " + number);
-          new Checkpoints(connections, CheckpointKey.ofThisProcess(), Clock.systemUTC())
+          new Checkpoints(connections, CheckpointKey.ofThisProcess(), Clock.systemUTC(), null)
               .store(owner, statement);
         }
         return List.of("checkpoint " + number);
