@@ -206,10 +206,6 @@ class ReplayTest {
               + " 'gateway.request', 'granted', 'bot', 'ci', 'bot', 'openai', 'chat', 'j',"
               + " jsonb_build_object('method', 'GET', 'path', '/v1/files/' || n % 30000, 'rule', 'r')"
               + " FROM generate_series(1, 200000) n");
-      statement.executeUpdate(
-          "INSERT INTO audit_record (time, writer, seq, decision_id, action, outcome, agent,"
-              + " destination, details) VALUES (now(), 0, 0, gen_random_uuid(), 'gateway.request',"
-              + " 'granted', 'bot', 'openai', '{\"rule\": \"of-nothing\", \"count\": 41}')");
       long begun = System.nanoTime();
       JsonNode replay =
           client
@@ -225,7 +221,6 @@ class ReplayTest {
       System.out.printf("replay over 200000 records took %s: %s%n", took, replay);
       assertThat(took).isLessThan(Duration.ofSeconds(8));
       assertThat(replay.get("cutShort").booleanValue()).isTrue();
-      assertThat(replay.get("unplaced").longValue()).isEqualTo(41);
       assertThat(replay.get("distinct").intValue()).isLessThanOrEqualTo(20_001);
       assertThat(replay.at("/newlyAllowed/items").size()).isLessThanOrEqualTo(200);
     }
