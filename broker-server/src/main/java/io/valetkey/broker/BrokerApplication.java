@@ -13,6 +13,7 @@ import org.springframework.context.annotation.Import;
   SettingsConfiguration.class,
   CoreConfiguration.class,
   TelemetryConfiguration.class,
+  ManagementConfiguration.class,
   IssuerRoleConfiguration.class,
   GatewayRoleConfiguration.class,
   Observability.class,
