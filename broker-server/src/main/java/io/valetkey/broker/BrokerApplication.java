@@ -14,6 +14,8 @@ import org.springframework.context.annotation.Import;
   CoreConfiguration.class,
   TelemetryConfiguration.class,
   ManagementConfiguration.class,
+  EvidenceConfiguration.class,
+  SinkConfiguration.class,
   IssuerRoleConfiguration.class,
   GatewayRoleConfiguration.class,
   Observability.class,
@@ -23,8 +25,11 @@ import org.springframework.context.annotation.Import;
 })
 public class BrokerApplication {
 
-  /** Starts the broker with the given Spring arguments. */
+  /** Starts the broker with the given Spring arguments, or verifies the audit trail and ends. */
   public static void main(String[] args) {
+    if (args.length > 0 && args[0].equals(VerifyAuditCommand.NAME)) {
+      System.exit(VerifyAuditCommand.run(args, System.out));
+    }
     SpringApplication.run(BrokerApplication.class, args);
   }
 }

@@ -31,5 +31,7 @@ class SettingsConfiguration {
     SignalConfiguration.check(reader);
     WitnessConfiguration.check(reader);
     var _ = TelemetrySettings.read(reader);
+    EvidenceConfiguration.check(reader);
+    SinkConfiguration.check(reader);
   }
 }

@@ -2,6 +2,7 @@ package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.models.OpenAPI;
 import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.evidence.AuditVerifier;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyStore;
@@ -75,6 +76,11 @@ public class AdminConfiguration {
   @Bean
   AuditController auditController(JdbcClient database) {
     return new AuditController(new AuditTrailQuery(database));
+  }
+
+  @Bean
+  VerificationController verificationController(AuditVerifier verifier) {
+    return new VerificationController(verifier);
   }
 
   @Bean

@@ -62,6 +62,7 @@ final class AdminRoutes {
     routes.add(route("POST", SIGNALS, Role.SENSOR));
     routes.add(route("GET", BASE + "/activity", Role.VIEWER));
     routes.add(route("GET", BASE + "/audit", Role.VIEWER));
+    routes.add(route("GET", BASE + "/audit/verification", Role.VIEWER));
     routes.add(route("GET", BASE + "/decisions/{id}", Role.VIEWER));
     routes.add(route("POST", BASE + "/decisions/explain", Role.VIEWER));
     routes.add(route("GET", BASE + "/agents/{name}/reach", Role.VIEWER));

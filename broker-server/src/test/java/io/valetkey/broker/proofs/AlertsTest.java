@@ -62,10 +62,16 @@ class AlertsTest {
     try (EchoUpstream upstream = new EchoUpstream(folder)) {
       Map<String, String> settings =
           upstream.settings(
-              "valetkey.vault.uri", "http://127.0.0.1:" + RunningBroker.freePort(),
-              "valetkey.vault.token", "a-token-of-a-vault-that-is-away",
-              "valetkey.stop.witness.path", "valetkey/stops",
-              "valetkey.stop.witness.required", "false");
+              "valetkey.vault.uri",
+              "http://127.0.0.1:" + RunningBroker.freePort(),
+              "valetkey.vault.token",
+              "a-token-of-a-vault-that-is-away",
+              "valetkey.stop.witness.path",
+              "valetkey/stops",
+              "valetkey.stop.witness.required",
+              "false",
+              "valetkey.audit.sinks.file",
+              folder.resolve("audit.json").toString());
       try (RunningBroker broker = RunningBroker.start(settings);
           RunningBroker secured = broker.replica(withCertificate(settings));
           HttpClient client = HttpClient.newHttpClient()) {

@@ -6,6 +6,8 @@ import com.nimbusds.jose.crypto.ECDSAVerifier;
 import com.nimbusds.jose.jwk.JWKSet;
 import io.valetkey.broker.RunningBroker;
 import io.valetkey.broker.TestIssuer;
+import io.valetkey.broker.evidence.AuditVerification;
+import io.valetkey.broker.evidence.AuditVerifier;
 import io.valetkey.broker.proofs.Tokens.Answer;
 import java.io.IOException;
 import java.net.URI;
@@ -73,6 +75,10 @@ class KillTest {
         assertThat(recorded).as(what).containsAll(answered);
       }
       requireVerifiable(first, granted);
+      // No kill looks like somebody's hand in the trail.
+      assertThat(first.bean(AuditVerifier.class).verify(null, null).outcome())
+          .as(what)
+          .isEqualTo(AuditVerification.Outcome.SOUND);
     }
   }
 

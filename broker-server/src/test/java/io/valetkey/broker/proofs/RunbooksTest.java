@@ -39,6 +39,7 @@ class RunbooksTest {
     settings.put("valetkey.vault.token", "a-token-of-a-vault-that-is-away");
     settings.put("valetkey.stop.witness.path", "valetkey/stops");
     settings.put("valetkey.stop.witness.required", "false");
+    settings.put("valetkey.audit.sinks.file", folder.resolve("audit.json").toString());
     try (RunningBroker broker = RunningBroker.start(settings);
         RunningBroker gateway = broker.replica(withCertificate(settings));
         HttpClient client = HttpClient.newHttpClient()) {

@@ -1,0 +1,193 @@
+package io.valetkey.broker.evidence;
+
+import io.valetkey.broker.audit.Seal;
+import io.valetkey.broker.audit.SealFeed;
+import io.valetkey.broker.evidence.AuditVerification.CheckpointRef;
+import io.valetkey.broker.evidence.Checkpoint.Dropped;
+import io.valetkey.broker.evidence.EvidenceStore.StoredCheckpoint;
+import io.valetkey.broker.feed.Connections;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.List;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import tools.jackson.databind.json.JsonMapper;
+
+/**
+ * Makes a checkpoint each interval in which something was written. Every replica tries, one at a
+ * time does it; all remember the youngest that they have seen, so that each notices a database that
+ * has forgotten it.
+ */
+public final class Checkpoints implements AutoCloseable {
+
+  private static final Logger log = LoggerFactory.getLogger(Checkpoints.class);
+  private static final JsonMapper JSON = JsonMapper.shared();
+  private static final int SEALS = 500;
+  private static final String LOCK =
+      "SELECT pg_try_advisory_xact_lock(hashtextextended('valetkey.audit.checkpoint', 0))";
+
+  private final Connections connections;
+  private final CheckpointKey key;
+  private final Clock clock;
+  private final @Nullable Retention retention;
+  private final ScheduledExecutorService timer =
+      Executors.newSingleThreadScheduledExecutor(
+          Thread.ofPlatform().name("audit-checkpoint").daemon().factory());
+  private @Nullable SealFeed feed;
+  private volatile @Nullable CheckpointRef seen;
+
+  /**
+   * Knows how; {@link #start} begins.
+   *
+   * @param retention what drops old records; null to keep them for ever
+   */
+  public Checkpoints(
+      Connections connections, CheckpointKey key, Clock clock, @Nullable Retention retention) {
+    this.connections = connections;
+    this.retention = retention;
+    this.key = key;
+    this.clock = clock;
+  }
+
+  /** Makes one each interval from now on. */
+  public void start(Duration interval) {
+    var _ =
+        timer.scheduleWithFixedDelay(
+            this::tick, interval.toMillis(), interval.toMillis(), TimeUnit.MILLISECONDS);
+  }
+
+  /** The youngest checkpoint that this replica has seen; null before the first. */
+  public @Nullable CheckpointRef seen() {
+    return seen;
+  }
+
+  private void tick() {
+    try {
+      make();
+    } catch (SQLException | RuntimeException e) {
+      log.warn("The checkpoint of the audit trail has to wait: {}", e.getMessage());
+    }
+  }
+
+  /**
+   * Makes a checkpoint now, unless nothing was written since the last or another replica is at it.
+   *
+   * @return whether it made one
+   * @throws SQLException if the database does not answer
+   */
+  public synchronized boolean make() throws SQLException {
+    try (Connection connection = connections.open()) {
+      connection.setAutoCommit(false);
+      boolean made = ours(connection) && make(connection);
+      connection.commit();
+      look(new EvidenceStore(connection));
+      connection.commit();
+      return made;
+    }
+  }
+
+  private static boolean ours(Connection connection) throws SQLException {
+    try (var statement = connection.prepareStatement(LOCK);
+        var row = statement.executeQuery()) {
+      return row.next() && row.getBoolean(1);
+    }
+  }
+
+  private boolean make(Connection connection) throws SQLException {
+    var store = new EvidenceStore(connection);
+    StoredCheckpoint last = store.latest();
+    Checkpoint before = last == null ? null : last.signed().statement();
+    if (last != null && before == null) {
+      throw new SQLException("the last checkpoint cannot be read");
+    }
+    long after = before == null ? 0 : before.upto();
+    SealFeed following = feed;
+    if (following == null || following.position() != after) {
+      following = new SealFeed(after, SEALS);
+    }
+    var digest = new SealDigest();
+    List<Seal> seals = following.next(connection);
+    while (!seals.isEmpty()) {
+      seals.forEach(digest::add);
+      seals = following.next(connection);
+    }
+    feed = following;
+    if (digest.seals() == 0) {
+      return false;
+    }
+    Dropped dropped = before == null ? null : before.dropped();
+    if (retention != null && last != null) {
+      dropped = retention.drop(connection, clock.instant(), dropped);
+    }
+    store(
+        connection,
+        new Checkpoint(
+            Checkpoint.SCHEMA,
+            last == null ? 1 : last.number() + 1,
+            clock.instant().truncatedTo(ChronoUnit.MILLIS),
+            last == null ? null : last.signed().hash(),
+            after,
+            following.position(),
+            digest.seals(),
+            digest.records(),
+            digest.finish(),
+            digest.heads(),
+            digest.headsComplete(),
+            before == null ? store.sealedSince() : before.sealedSince(),
+            dropped));
+    return true;
+  }
+
+  void store(Connection connection, Checkpoint checkpoint) throws SQLException {
+    try (var statement =
+        connection.prepareStatement(
+            "INSERT INTO audit_checkpoint (number, made_at, upto, jws) VALUES (?, ?, ?, ?)")) {
+      statement.setLong(1, checkpoint.number());
+      statement.setObject(2, EvidenceStore.utc(checkpoint.time()));
+      statement.setLong(3, checkpoint.upto());
+      statement.setString(4, key.sign(JSON.writeValueAsBytes(checkpoint)));
+      statement.executeUpdate();
+    }
+  }
+
+  /** Remembers the youngest, unless the database has gone back behind what is remembered. */
+  private void look(EvidenceStore store) throws SQLException {
+    CheckpointRef known = seen;
+    if (known != null && !holds(store, known)) {
+      log.error(
+          "The audit trail has lost checkpoint {}: the database was replaced", known.number());
+      return;
+    }
+    StoredCheckpoint latest = store.latest();
+    if (latest != null) {
+      Instant time = latest.madeAt();
+      seen = new CheckpointRef(latest.number(), time, latest.signed().hash());
+    }
+  }
+
+  /** Whether the database holds this checkpoint, or signed that it dropped it. */
+  static boolean holds(EvidenceStore store, CheckpointRef known) throws SQLException {
+    StoredCheckpoint stored = store.checkpoint(known.number());
+    if (stored != null) {
+      return stored.signed().hash().equals(known.hash());
+    }
+    StoredCheckpoint latest = store.latest();
+    Checkpoint statement = latest == null ? null : latest.signed().statement();
+    return statement != null
+        && statement.dropped() != null
+        && statement.dropped().checkpoint() >= known.number();
+  }
+
+  @Override
+  public void close() {
+    timer.shutdownNow();
+  }
+}

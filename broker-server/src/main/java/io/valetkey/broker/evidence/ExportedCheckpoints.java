@@ -1,0 +1,69 @@
+package io.valetkey.broker.evidence;
+
+import io.valetkey.broker.evidence.AuditVerification.CheckpointRef;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.PublicKey;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/** The checkpoints among the events that a sink has taken, one event a line. */
+public final class ExportedCheckpoints {
+
+  private static final JsonMapper JSON = JsonMapper.shared();
+
+  private ExportedCheckpoints() {}
+
+  /**
+   * Reads them; other lines are passed over.
+   *
+   * @param trusted whose signature each must have; null for the key that it brings along
+   * @throws IllegalArgumentException if one is not signed, or if there is none
+   */
+  public static List<CheckpointRef> read(Path file, @Nullable PublicKey trusted)
+      throws IOException {
+    List<CheckpointRef> checkpoints = new ArrayList<>();
+    try (BufferedReader lines = Files.newBufferedReader(file)) {
+      String line = lines.readLine();
+      while (line != null) {
+        String jws = jws(line);
+        if (jws != null) {
+          checkpoints.add(checkpoint(new SignedCheckpoint(jws), trusted));
+        }
+        line = lines.readLine();
+      }
+    }
+    if (checkpoints.isEmpty()) {
+      throw new IllegalArgumentException("there is no checkpoint in " + file);
+    }
+    return List.copyOf(checkpoints);
+  }
+
+  private static @Nullable String jws(String line) {
+    if (!line.contains("\"checkpoint\"")) {
+      return null;
+    }
+    try {
+      JsonNode event = JSON.readTree(line);
+      boolean ours = event.path("type").asString("").equals("checkpoint");
+      return ours ? event.path("jws").asString("") : null;
+    } catch (JacksonException e) {
+      return null;
+    }
+  }
+
+  private static CheckpointRef checkpoint(SignedCheckpoint signed, @Nullable PublicKey trusted) {
+    Checkpoint statement = signed.statement();
+    boolean good = trusted == null ? signed.isSignedByItsOwnKey() : signed.isSignedBy(trusted);
+    if (statement == null || !good) {
+      throw new IllegalArgumentException("an exported checkpoint is not signed by the given key");
+    }
+    return new CheckpointRef(statement.number(), statement.time(), signed.hash());
+  }
+}

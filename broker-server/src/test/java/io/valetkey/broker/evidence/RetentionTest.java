@@ -1,0 +1,145 @@
+package io.valetkey.broker.evidence;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.valetkey.broker.RunningBroker;
+import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.audit.OpenRecord.Receipt;
+import io.valetkey.broker.evidence.AuditVerification.Outcome;
+import io.valetkey.broker.evidence.Finding.Kind;
+import io.valetkey.broker.feed.Connections;
+import java.sql.Connection;
+import java.sql.SQLException;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.LocalDate;
+import java.time.ZoneOffset;
+import java.time.temporal.ChronoUnit;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** What goes with age leaves the rest verifiable. Invariant: E6. */
+class RetentionTest {
+
+  private static final Duration KEEP = Duration.ofDays(10);
+
+  private RunningBroker broker;
+  private Connections connections;
+  private CheckpointKey key;
+
+  @BeforeEach
+  void start() throws Exception {
+    broker = RunningBroker.start(Map.of("valetkey.audit.checkpoint-interval", "1h"));
+    connections = broker.bean(Connections.class);
+    key = CheckpointKey.ofThisProcess();
+    LocalDate day = LocalDate.now(ZoneOffset.UTC).minusDays(30);
+    sql(
+        "CREATE TABLE audit_record_%s PARTITION OF audit_record FOR VALUES FROM ('%s 00:00+00') TO ('%s 00:00+00')"
+            .formatted(day.toString().replace("-", ""), day, day.plusDays(1)),
+        "GRANT SELECT, INSERT ON audit_record_%s TO valetkey_app"
+            .formatted(day.toString().replace("-", "")),
+        "UPDATE audit_sealed_since SET since = now() - interval '60 days'");
+    write(Clock.offset(Clock.systemUTC(), Duration.ofDays(-30)), 20);
+    checkpoint(null);
+    write(Clock.systemUTC(), 10);
+    checkpoint(null);
+    write(Clock.systemUTC(), 10);
+  }
+
+  @AfterEach
+  void stop() {
+    broker.close();
+  }
+
+  private void write(Clock clock, int records) {
+    try (var log = new AuditLog(connections, clock, Duration.ofSeconds(4))) {
+      for (int i = 0; i < records; i++) {
+        assertThat(log.await(log.open("test.kept").granted(-1))).isEqualTo(Receipt.DURABLE);
+      }
+    }
+  }
+
+  private void checkpoint(Retention retention) throws SQLException {
+    try (var checkpoints = new Checkpoints(connections, key, Clock.systemUTC(), retention)) {
+      assertThat(checkpoints.make()).isTrue();
+    }
+  }
+
+  private AuditVerification verify() throws SQLException {
+    return new AuditVerifier(connections, key.publicKey(), List::of, Duration.ofMinutes(1))
+        .verify(null, null);
+  }
+
+  private void sql(String... statements) throws Exception {
+    try (Connection owner = broker.database();
+        var statement = owner.createStatement()) {
+      for (String sql : statements) {
+        statement.execute(sql);
+      }
+    }
+  }
+
+  private long number(String query) throws Exception {
+    try (Connection owner = broker.database();
+        var row = owner.createStatement().executeQuery(query)) {
+      row.next();
+      return row.getLong(1);
+    }
+  }
+
+  @Test
+  void retention_dropsOldDaysAndTheRestStaysVerifiable() throws Exception {
+    assertThat(verify().records()).isEqualTo(40);
+
+    checkpoint(new Retention(KEEP, List.of()));
+
+    assertThat(number("SELECT count(*) FROM audit_record")).isEqualTo(20);
+    assertThat(number("SELECT min(number) FROM audit_checkpoint")).isEqualTo(2);
+    assertThat(verify().findings()).isEmpty();
+    assertThat(verify().outcome()).isEqualTo(Outcome.SOUND);
+    assertThat(verify().records()).isEqualTo(20);
+
+    sql("DELETE FROM audit_record WHERE ctid = (SELECT ctid FROM audit_record LIMIT 1)");
+    assertThat(verify().findings()).extracting(Finding::kind).contains(Kind.RECORD_REMOVED);
+  }
+
+  @Test
+  void retention_whenTheOwnerDropsMoreThanIsSigned_isFound() throws Exception {
+    checkpoint(new Retention(KEEP, List.of()));
+
+    sql(
+        "DELETE FROM audit_seal WHERE position <= (SELECT upto FROM audit_checkpoint WHERE number = 2)",
+        "DELETE FROM audit_checkpoint WHERE number = 2");
+
+    assertThat(verify().findings())
+        .anyMatch(f -> f.kind() == Kind.CHECKPOINT_REMOVED && f.place().equals("checkpoint 2"));
+  }
+
+  @Test
+  void retention_waitsForASinkThatIsBehind() throws Exception {
+    sql("INSERT INTO audit_sink (name, position, checkpoint) VALUES ('webhook', 1, 0)");
+
+    checkpoint(new Retention(KEEP, List.of("webhook")));
+
+    assertThat(number("SELECT count(*) FROM audit_record")).isEqualTo(40);
+  }
+
+  @Test
+  void application_cannotDropWhatIsYoung() throws Exception {
+    try (Connection application = connections.open();
+        var drop = application.prepareStatement("SELECT audit_drop_before(?, 0, 0)")) {
+      drop.setObject(1, Instant.now().minus(6, ChronoUnit.DAYS).atOffset(ZoneOffset.UTC));
+      assertThatThrownBy(drop::execute).hasMessageContaining("this young are not dropped");
+    }
+    sql("UPDATE audit_retention_floor SET days = 20");
+
+    checkpoint(new Retention(KEEP, List.of()));
+
+    assertThat(number("SELECT count(*) FROM audit_record")).as("the owner's floor").isEqualTo(40);
+  }
+}
