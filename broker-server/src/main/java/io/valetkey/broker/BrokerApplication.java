@@ -29,6 +29,7 @@ public class BrokerApplication {
     SettingsConfiguration.class,
     CoreConfiguration.class,
     TelemetryConfiguration.class,
+    ManagementConfiguration.class,
     EvidenceConfiguration.class,
     SinkConfiguration.class,
     IssuerRoleConfiguration.class,

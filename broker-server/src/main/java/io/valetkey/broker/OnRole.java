@@ -30,6 +30,14 @@ abstract class OnRole implements Condition {
     }
   }
 
+  /** The process does not issue tokens, and has no admin API that would guard its ports. */
+  static final class GatewayAlone implements Condition {
+    @Override
+    public boolean matches(ConditionContext context, AnnotatedTypeMetadata metadata) {
+      return !new Issuer().matches(context, metadata);
+    }
+  }
+
   /** The process carries requests out. */
   static final class Gateway extends OnRole {
     Gateway() {

@@ -45,6 +45,13 @@ class ManagementTest {
       assertThat(get(client, gateway.gatewayUrl() + "/d/x/y").statusCode()).isEqualTo(401);
       assertThat(get(client, gateway.managementUrl() + "/actuator/health/readiness").statusCode())
           .isEqualTo(200);
+      assertThat(get(client, gateway.managementUrl() + "/actuator/prometheus").body())
+          .contains("valetkey_gateway_requests_total");
+      for (String hidden : new String[] {"/actuator/env", "/actuator/beans", "/", "/admin/v1"}) {
+        assertThat(get(client, gateway.managementUrl() + hidden).statusCode())
+            .as(hidden)
+            .isIn(401, 403, 404);
+      }
       org.assertj.core.api.Assertions.assertThatThrownBy(
               () -> get(client, gateway.url() + "/oauth2/jwks"))
           .isInstanceOf(java.net.ConnectException.class);

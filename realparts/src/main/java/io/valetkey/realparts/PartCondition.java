@@ -20,6 +20,8 @@ final class PartCondition implements ExecutionCondition {
       if (AnnotationSupport.isAnnotated(context.getElement(), NeedsHelm.class)) {
         Program.HELM.built();
       }
+      AnnotationSupport.findAnnotation(context.getElement(), NeedsPrograms.class)
+          .ifPresent(PartCondition::requirePrograms);
       return ConditionEvaluationResult.enabled("the real parts are there");
     } catch (MissingPartException e) {
       if ("true".equals(System.getenv("CI"))) {
@@ -27,6 +29,15 @@ final class PartCondition implements ExecutionCondition {
       }
       System.err.println("SKIPPED " + context.getDisplayName() + ": " + e.getMessage());
       return ConditionEvaluationResult.disabled(e.getMessage());
+    }
+  }
+
+  private static void requirePrograms(NeedsPrograms needed) {
+    for (String program : needed.value()) {
+      if (Program.onPath(program).isEmpty()) {
+        throw new MissingPartException(
+            program + " is not on the PATH; on Debian tools/install-debian-parts gets it");
+      }
     }
   }
 }

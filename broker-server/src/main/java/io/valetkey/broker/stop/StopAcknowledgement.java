@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class StopAcknowledgement implements ChangeFeed.Subscriber {
 
-  /** More than this at once are one wave: the oldest and the newest tell enough. */
+  /** While so many wait, further ones are not timed: the oldest tells enough. */
   private static final int MOST = 1000;
 
   private record Waiting(long epoch, long seenNanos) {}

@@ -1,0 +1,45 @@
+package io.valetkey.broker;
+
+import org.springframework.boot.security.autoconfigure.actuate.web.servlet.EndpointRequest;
+import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Conditional;
+import org.springframework.context.annotation.Configuration;
+import org.springframework.core.Ordered;
+import org.springframework.core.annotation.Order;
+import org.springframework.security.config.annotation.web.builders.HttpSecurity;
+import org.springframework.security.config.http.SessionCreationPolicy;
+import org.springframework.security.web.SecurityFilterChain;
+
+/**
+ * The management port of a process without the issuer role, as the admin's configuration guards it
+ * in the others: health and metrics to whoever can reach it, and nothing else.
+ */
+@Configuration(proxyBeanMethods = false)
+@Conditional(OnRole.GatewayAlone.class)
+class ManagementConfiguration {
+
+  @Bean
+  @Order(Ordered.LOWEST_PRECEDENCE - 1)
+  SecurityFilterChain managementEndpoints(HttpSecurity http) {
+    return stateless(http)
+        .securityMatcher(EndpointRequest.toAnyEndpoint())
+        .authorizeHttpRequests(requests -> requests.anyRequest().permitAll())
+        .build();
+  }
+
+  @Bean
+  @Order(Ordered.LOWEST_PRECEDENCE)
+  SecurityFilterChain nothingElse(HttpSecurity http) {
+    return stateless(http)
+        .authorizeHttpRequests(requests -> requests.anyRequest().denyAll())
+        .build();
+  }
+
+  private static HttpSecurity stateless(HttpSecurity http) {
+    return http.csrf(csrf -> csrf.disable())
+        .logout(logout -> logout.disable())
+        .requestCache(cache -> cache.disable())
+        .sessionManagement(
+            sessions -> sessions.sessionCreationPolicy(SessionCreationPolicy.STATELESS));
+  }
+}
