@@ -21,6 +21,7 @@ import io.valetkey.broker.stop.GatewayReplica;
 import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
+import io.valetkey.broker.token.SigningKeys;
 import io.valetkey.broker.upstream.UpstreamCredentials;
 import io.vertx.core.Vertx;
 import java.net.InetAddress;
@@ -121,6 +122,7 @@ class GatewayRoleConfiguration {
       UpstreamCredentials credentials,
       StopView stops,
       PolicyView policy,
+      SigningKeys keys,
       GatewayReplica replica,
       Connections connections) {
     stops.onChange(change -> {
@@ -129,6 +131,7 @@ class GatewayRoleConfiguration {
       gateway.dropIdleConnections();
     });
     policy.onChange(cutter::policyChanged);
+    keys.onRevocation(() -> cutter.keysRevoked(keys::counts));
     return new Listening(gateway, replica, connections);
   }
 

@@ -13,6 +13,7 @@ import io.valetkey.broker.signal.Timeline;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.token.KeyRotation;
 import java.time.Clock;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.security.autoconfigure.actuate.web.servlet.EndpointRequest;
@@ -60,6 +61,11 @@ public class AdminConfiguration {
   StopController stopController(
       StopStore stops, GatewayCensus gateways, Leases leases, Clock clock) {
     return new StopController(stops, gateways, leases.book(), clock);
+  }
+
+  @Bean
+  KeyRotationController keyRotationController(KeyRotation rotation, Clock clock) {
+    return new KeyRotationController(rotation, clock);
   }
 
   @Bean
