@@ -11,6 +11,7 @@ import io.valetkey.broker.token.TokenMinter;
 import io.valetkey.broker.token.TokenSettings;
 import java.sql.Connection;
 import java.time.Clock;
+import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
@@ -63,7 +64,12 @@ public class AccessTokenBenchmark {
   /** Makes and publishes a key as a replica does when it starts. */
   @Setup(Level.Trial)
   public void prepare() throws Exception {
-    keys = new SigningKeys(CryptoProvider.select(provider), JWSAlgorithm.parse(algorithm), true);
+    keys =
+        new SigningKeys(
+            CryptoProvider.select(provider),
+            JWSAlgorithm.parse(algorithm),
+            true,
+            Duration.ofDays(1));
     try (BenchPostgres postgres = BenchPostgres.start();
         Connection connection = postgres.connect(postgres.createMigrated("keys"))) {
       keys.catchUp(connection);

@@ -30,6 +30,7 @@ import org.springframework.core.env.ConfigurableEnvironment;
  * @param crypto which provider signs and verifies: {@code auto}, {@code accp} or {@code jdk}
  * @param algorithm what access tokens are signed with
  * @param fileSource the directory of the {@code file} source, if there is one
+ * @param leave how long a process that is asked to end still serves, after it has said so
  * @param introspection which agents may introspect tokens for which destinations
  */
 record BrokerSettings(
@@ -44,6 +45,7 @@ record BrokerSettings(
     String crypto,
     JWSAlgorithm algorithm,
     @Nullable Path fileSource,
+    Duration leave,
     Map<String, List<String>> introspection) {
 
   /** The role that issues tokens and answers the admin API. */
@@ -126,6 +128,7 @@ record BrokerSettings(
         crypto(reader),
         algorithm(reader),
         directory(reader, "file-source.directory"),
+        reader.duration("shutdown.delay", Duration.ZERO, Duration.ZERO, SECOND.multipliedBy(300)),
         introspection(reader));
   }
 

@@ -7,6 +7,7 @@ import io.valetkey.broker.crypto.CryptoProvider;
 import io.valetkey.broker.feed.ChangeFeed;
 import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.gateway.ExchangeReport;
+import io.valetkey.broker.gateway.GatewayServer;
 import io.valetkey.broker.identity.UsedOnce;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.CutCounts;
@@ -19,6 +20,7 @@ import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.stop.WitnessKeeper;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
+import io.valetkey.broker.token.KeyRotation;
 import io.valetkey.broker.token.SigningKeys;
 import java.sql.Connection;
 import java.sql.DriverManager;
@@ -130,7 +132,16 @@ class CoreConfiguration {
 
   @Bean
   SigningKeys signingKeys(CryptoProvider crypto, BrokerSettings settings) {
-    return new SigningKeys(crypto, settings.algorithm(), settings.has(BrokerSettings.ISSUER));
+    return new SigningKeys(
+        crypto,
+        settings.algorithm(),
+        settings.has(BrokerSettings.ISSUER),
+        settings.stopStaleness());
+  }
+
+  @Bean
+  KeyRotation keyRotation(Connections connections) {
+    return new KeyRotation(connections);
   }
 
   @Bean
@@ -192,6 +203,11 @@ class CoreConfiguration {
     feed.subscribe(policy);
     feed.subscribe(keys);
     return feed;
+  }
+
+  @Bean
+  Leaving leaving(BrokerSettings settings, ObjectProvider<GatewayServer> gateway) {
+    return new Leaving(settings.leave(), gateway.getIfAvailable());
   }
 
   /** Starts the feed when everything that subscribed exists, and before anything listens. */

@@ -27,6 +27,7 @@ import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.telemetry.Telemetry;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
+import io.valetkey.broker.token.SigningKeys;
 import io.valetkey.broker.upstream.SelfTests;
 import io.valetkey.broker.upstream.UpstreamCredentials;
 import io.vertx.core.Vertx;
@@ -147,6 +148,7 @@ class GatewayRoleConfiguration {
       UpstreamCredentials credentials,
       StopView stops,
       PolicyView policy,
+      SigningKeys keys,
       GatewayReplica replica,
       SelfTestRunner selfTests,
       ChangeFeed feed,
@@ -159,6 +161,7 @@ class GatewayRoleConfiguration {
       gateway.dropIdleConnections();
     });
     policy.onChange(cutter::policyChanged);
+    keys.onRevocation(() -> cutter.keysRevoked(keys::counts));
     return new Listening(gateway, replica, connections);
   }
 

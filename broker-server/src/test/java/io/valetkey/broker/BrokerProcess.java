@@ -68,6 +68,19 @@ public final class BrokerProcess implements AutoCloseable {
       String gatewayUrl,
       Map<String, String> settings) {
     int management = RunningBroker.freePort();
+    return start(neighbour, folder, port, gateway, management, publicUrl, gatewayUrl, settings);
+  }
+
+  /** Starts one on these ports, under these names, and waits until it is ready. */
+  public static BrokerProcess start(
+      RunningBroker neighbour,
+      Path folder,
+      int port,
+      int gateway,
+      int management,
+      String publicUrl,
+      String gatewayUrl,
+      Map<String, String> settings) {
     Map<String, String> all = new LinkedHashMap<>();
     all.put(
         "spring.datasource.url",

@@ -23,6 +23,7 @@ import io.valetkey.broker.signal.ReceiveSignal;
 import io.valetkey.broker.signal.Timeline;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopStore;
+import io.valetkey.broker.token.KeyRotation;
 import io.valetkey.broker.upstream.SelfTests;
 import java.time.Clock;
 import org.springframework.beans.factory.ObjectProvider;
@@ -62,6 +63,11 @@ public class AdminConfiguration {
   @Bean
   ApplyController applyController(SetReader reader, PolicyApply apply, Replay replay) {
     return new ApplyController(reader, apply, replay);
+  }
+
+  @Bean
+  KeyRotationController keyRotationController(KeyRotation rotation, Clock clock) {
+    return new KeyRotationController(rotation, clock);
   }
 
   @Bean

@@ -61,6 +61,7 @@ final class AdminRoutes {
     routes.add(route("POST", BASE + "/stops", Role.OPERATOR));
     routes.add(route("GET", BASE + "/stops/{id}", Role.VIEWER));
     routes.add(route("DELETE", BASE + "/stops/{id}", Role.OPERATOR));
+    routes.add(route("POST", KeyRotationController.ROTATIONS, Role.ADMIN));
     routes.add(route("POST", BASE + "/destinations/{name}/test", Role.ADMIN));
     routes.add(route("GET", BASE + "/leases", Role.VIEWER));
     routes.add(route("GET", BASE + "/leases/{id}", Role.VIEWER));

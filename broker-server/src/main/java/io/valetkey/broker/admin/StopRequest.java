@@ -47,7 +47,8 @@ record StopRequest(StopTarget target, String reason, @Nullable Instant expiresAt
     return JsonFields.read(document, StopRequest::reason);
   }
 
-  private static String reason(JsonFields fields) {
+  /** Why, in the words of whoever orders something. */
+  static String reason(JsonFields fields) {
     String reason = fields.text("reason");
     if (reason == null) {
       return fields.required("reason", null, "");

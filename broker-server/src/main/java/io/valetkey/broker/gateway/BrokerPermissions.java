@@ -39,6 +39,7 @@ public final class BrokerPermissions implements Permissions {
     AccessToken token = tokens.verify(compact);
     return new Caller(
         token.jti(),
+        token.kid(),
         token.epoch(),
         token.agent(),
         token.issuer(),
@@ -87,6 +88,8 @@ public final class BrokerPermissions implements Permissions {
 
   @Override
   public Permit authorise(Caller caller, String destination, String method, RequestPath path) {
+    // Asked again now that the exchange can be found: a revocation may have come in between.
+    tokens.requireKey(caller.kid());
     Holder holder =
         new Holder(
             caller.agent(),

@@ -7,6 +7,7 @@ import org.jspecify.annotations.Nullable;
  * What a verified access token says about who is calling.
  *
  * @param jti the token's id
+ * @param kid the id of the key that signed it
  * @param tokenEpoch the stop epoch in which it was issued
  * @param agent the agent's name
  * @param issuer the name of the issuer of the identity behind it
@@ -17,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  */
 public record Caller(
     String jti,
+    String kid,
     long tokenEpoch,
     String agent,
     String issuer,

@@ -8,6 +8,7 @@ import io.valetkey.broker.stop.StopChange;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -58,6 +59,12 @@ public final class ExchangeCutter implements AutoCloseable {
   /** Ends what the policy does not allow any more. */
   public void policyChanged() {
     var _ = cutWhatIsWrong();
+  }
+
+  /** Ends what was allowed by tokens whose key does not count any more. */
+  public void keysRevoked(Predicate<String> counts) {
+    var cut = live.end(exchange -> !counts.test(exchange.caller().kid()), Ending.STOPPED);
+    stopped.addAndGet(cut.size());
   }
 
   private List<Live> cutWhatIsWrong() {

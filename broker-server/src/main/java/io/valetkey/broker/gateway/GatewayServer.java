@@ -192,6 +192,11 @@ public final class GatewayServer {
     }
   }
 
+  /** From now on every answer closes its connection, so that callers go elsewhere in good time. */
+  public void leave() {
+    draining = true;
+  }
+
   /** Drains and closes. Returns when every exchange has ended, at the latest after the bound. */
   public void stop() {
     draining = true;

@@ -105,8 +105,7 @@ public final class SinkFeeder implements AutoCloseable {
   private record Cursor(long position, long checkpoint) {}
 
   /** Feeds until it fails; only the end of the process ends it otherwise. */
-  private void feed(Connection connection)
-      throws SQLException, IOException, InterruptedException {
+  private void feed(Connection connection) throws SQLException, IOException, InterruptedException {
     Cursor cursor = cursor(connection);
     var feed = new SealFeed(cursor.position(), SEALS);
     while (running) {

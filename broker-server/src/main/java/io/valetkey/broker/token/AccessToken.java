@@ -10,6 +10,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class AccessToken {
 
+  private final String kid;
   private final String jti;
   private final String agent;
   private final String workload;
@@ -22,7 +23,8 @@ public final class AccessToken {
   private final @Nullable String podUid;
   private final @Nullable String keyThumbprint;
 
-  AccessToken(AccessTokenClaims claims) {
+  AccessToken(AccessTokenClaims claims, String kid) {
+    this.kid = kid;
     this.jti = claims.jti();
     this.agent = claims.agent();
     this.workload = claims.workload();
@@ -34,6 +36,11 @@ public final class AccessToken {
     this.expiresAt = claims.expiresAt();
     this.podUid = claims.podUid();
     this.keyThumbprint = claims.keyThumbprint();
+  }
+
+  /** The id of the key that signed it. */
+  public String kid() {
+    return kid;
   }
 
   /** Its id. */

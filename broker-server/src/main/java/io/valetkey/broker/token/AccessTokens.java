@@ -41,21 +41,37 @@ public final class AccessTokens {
   /**
    * Verifies one token.
    *
-   * @throws RefusedException {@link ProblemCode#INVALID_TOKEN} if it is not one of ours, or has
-   *     ended
+   * @throws RefusedException {@link ProblemCode#INVALID_TOKEN} if it is not one of ours, has ended,
+   *     or its key is revoked; {@link ProblemCode#STOPS_STALE} if nobody knows whether it is
    */
   public AccessToken verify(String compact) {
+    if (!keys.isFresh()) {
+      throw new RefusedException(
+          ProblemCode.STOPS_STALE, "The view of signing keys is older than its bound");
+    }
     ByteBuffer hash = sha256(compact);
     AccessToken known = verified.getIfPresent(hash);
     if (known == null) {
       known = verifyAnew(compact);
       verified.put(hash, known);
     }
+    requireKey(known.kid());
     if (!clock.instant().isBefore(known.expiresAt())) {
       verified.invalidate(hash);
       throw invalid("The access token has ended");
     }
     return known;
+  }
+
+  /**
+   * Requires that a key still counts.
+   *
+   * @throws RefusedException {@link ProblemCode#INVALID_TOKEN} if it was revoked or has ended
+   */
+  public void requireKey(String kid) {
+    if (!keys.counts(kid)) {
+      throw invalid("The access token was signed with a key that does not count any more");
+    }
   }
 
   private AccessToken verifyAnew(String compact) {
@@ -65,7 +81,7 @@ public final class AccessTokens {
         throw invalid("The header is not that of an access token");
       }
       requireSignature(jws);
-      return new AccessToken(claims(jws.payload()));
+      return new AccessToken(claims(jws.payload()), String.valueOf(jws.kid()));
     } catch (RefusedException e) {
       throw e.code() == ProblemCode.INVALID_TOKEN ? e : invalid(e.detail());
     }

@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -39,19 +40,24 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
   private final CryptoProvider crypto;
   private final JWSAlgorithm algorithm;
   private final boolean signs;
+  private final Duration staleness;
+  private final List<Runnable> listeners = new CopyOnWriteArrayList<>();
   private volatile @Nullable Active active;
   private volatile @Nullable Active next;
   private volatile Map<String, PublicKey> publicKeys = Map.of();
-  private String readState = "";
+  private volatile long readNanos;
+  private volatile boolean everRead;
+  private KeyGeneration seen = KeyGeneration.NONE;
 
   /**
    * The key that signs now.
    *
    * @param kid its id
    * @param signer signs with it
+   * @param generation the generation that it belongs to
    * @param madeNanos when it was published, by the monotonic clock
    */
-  record Active(String kid, JWSSigner signer, long madeNanos) {}
+  record Active(String kid, JWSSigner signer, long generation, long madeNanos) {}
 
   /**
    * A public key that still counts.
@@ -66,11 +72,15 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
    * Makes keys that are read by the first call of the feed.
    *
    * @param signs whether this replica issues tokens; a gateway only verifies
+   * @param staleness how long public keys count after they were read: longer, and one might be
+   *     revoked
    */
-  public SigningKeys(CryptoProvider crypto, JWSAlgorithm algorithm, boolean signs) {
+  public SigningKeys(
+      CryptoProvider crypto, JWSAlgorithm algorithm, boolean signs, Duration staleness) {
     this.crypto = crypto;
     this.algorithm = algorithm;
     this.signs = signs;
+    this.staleness = staleness;
   }
 
   /** The key that signs now. */
@@ -85,6 +95,21 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
   /** The algorithm that this replica signs with. */
   public JWSAlgorithm algorithm() {
     return algorithm;
+  }
+
+  /** Whether the public keys were read recently enough for a revocation to be known. */
+  boolean isFresh() {
+    return everRead && System.nanoTime() - readNanos <= staleness.toNanos();
+  }
+
+  /** Whether a token that was signed with this key may still be used. */
+  public boolean counts(String kid) {
+    return publicKeys.containsKey(kid);
+  }
+
+  /** Calls this on the feed's thread after keys were revoked. */
+  public void onRevocation(Runnable listener) {
+    listeners.add(listener);
   }
 
   /** The public key with this id, or null. Never waits: who calls may be an event loop. */
@@ -111,38 +136,52 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
 
   @Override
   public synchronized void catchUp(Connection connection) throws SQLException {
-    if (signs) {
-      rotate(connection);
+    long asked = System.nanoTime();
+    KeyGeneration now = KeyGeneration.read(connection);
+    if (now.isBefore(seen)) {
+      log.warn("The database has forgotten a rotation of signing keys; it is put back");
+      seen.putBack(connection);
+      now = KeyGeneration.read(connection);
     }
-    String latest = latest(connection);
-    if (!latest.equals(readState)) {
+    if (signs && rotate(connection, now)) {
+      now = KeyGeneration.read(connection);
+    }
+    if (!everRead || !now.equals(seen)) {
       read(connection);
-      readState = latest;
+      boolean revoked = now.revokedBelow() > seen.revokedBelow();
+      seen = now;
+      if (revoked) {
+        listeners.forEach(Runnable::run);
+      }
     }
+    readNanos = asked;
+    everRead = true;
   }
 
-  /** Changes whenever a key came or ended, so that the keys are read when they have changed. */
-  private static String latest(Connection connection) throws SQLException {
-    try (PreparedStatement statement =
-            connection.prepareStatement(
-                "SELECT count(*), max(created_at) FROM signing_key WHERE verify_until > now()");
-        ResultSet rows = statement.executeQuery()) {
-      rows.next();
-      return rows.getLong(1) + " " + rows.getString(2);
-    }
-  }
-
-  private void rotate(Connection connection) throws SQLException {
+  /**
+   * One step towards the key that is due. A successor is known everywhere before it signs; but
+   * where the key that signs now is revoked, the new one signs at once.
+   *
+   * @return whether a key was published
+   */
+  private boolean rotate(Connection connection, KeyGeneration now) throws SQLException {
     Active current = active;
     Active coming = next;
-    if (current == null) {
+    if (current == null || current.generation() < now.revokedBelow()) {
       active = publish(connection);
-    } else if (coming == null && age(current).compareTo(USE) > 0) {
+      next = null;
+      return true;
+    }
+    boolean due = age(current).compareTo(USE) > 0 || current.generation() < now.number();
+    if (due && (coming == null || coming.generation() < now.number())) {
       next = publish(connection);
-    } else if (coming != null && age(coming).compareTo(PUBLISHED_BEFORE_USE) > 0) {
+      return true;
+    }
+    if (coming != null && age(coming).compareTo(PUBLISHED_BEFORE_USE) > 0) {
       active = coming;
       next = null;
     }
+    return false;
   }
 
   private static Duration age(Active key) {
@@ -151,21 +190,26 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
 
   private Active publish(Connection connection) throws SQLException {
     JWK key = generate();
+    long generation;
     try (PreparedStatement statement =
         connection.prepareStatement(
             "INSERT INTO signing_key (kid, algorithm, public_jwk, verify_until)"
-                + " VALUES (?, ?, ?::jsonb, now() + ? * interval '1 second')")) {
+                + " VALUES (?, ?, ?::jsonb, now() + ? * interval '1 second')"
+                + " RETURNING generation")) {
       statement.setString(1, key.getKeyID());
       statement.setString(2, algorithm.getName());
       statement.setString(3, key.toPublicJWK().toJSONString());
       statement.setLong(4, VERIFY.toSeconds());
-      statement.execute();
+      try (ResultSet row = statement.executeQuery()) {
+        row.next();
+        generation = row.getLong(1);
+      }
     }
     try (var notify = connection.createStatement()) {
       notify.execute("NOTIFY " + ChangeFeed.CHANNEL);
     }
     log.info("Signing key {} ({}) is published", key.getKeyID(), algorithm);
-    return new Active(key.getKeyID(), signer(key), System.nanoTime());
+    return new Active(key.getKeyID(), signer(key), generation, System.nanoTime());
   }
 
   private JWK generate() {

@@ -120,7 +120,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     if (!token.startsWith("good")) {
       throw new RefusedException(ProblemCode.SIGNATURE_INVALID, "test");
     }
-    return new Caller("1." + token, 1, "bot", "issuer", "subject", "up", Set.of("s"), null);
+    return new Caller("1." + token, "key", 1, "bot", "issuer", "subject", "up", Set.of("s"), null);
   }
 
   @Override
