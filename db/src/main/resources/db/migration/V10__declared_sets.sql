@@ -10,10 +10,13 @@ ALTER TABLE agent_grant ALTER CONSTRAINT agent_grant_destination_fkey DEFERRABLE
 ALTER TABLE agent_grant_scope ALTER CONSTRAINT agent_grant_scope_grant_name_fkey DEFERRABLE INITIALLY IMMEDIATE;
 ALTER TABLE agent_grant_scope ALTER CONSTRAINT agent_grant_scope_destination_scope_fkey DEFERRABLE INITIALLY IMMEDIATE;
 
+-- contract: still enforced
 ALTER TABLE issuer DROP CONSTRAINT issuer_issuer_key_key,
   ADD CONSTRAINT issuer_issuer_key_key UNIQUE (issuer_key) DEFERRABLE INITIALLY IMMEDIATE;
+-- contract: still enforced
 ALTER TABLE agent_identity DROP CONSTRAINT agent_identity_issuer_subject_claims_key,
   ADD CONSTRAINT agent_identity_issuer_subject_claims_key UNIQUE (issuer, subject, claims) DEFERRABLE INITIALLY IMMEDIATE;
+-- contract: still enforced
 ALTER TABLE agent_grant DROP CONSTRAINT agent_grant_agent_destination_key,
   ADD CONSTRAINT agent_grant_agent_destination_key UNIQUE (agent, destination) DEFERRABLE INITIALLY IMMEDIATE;
 

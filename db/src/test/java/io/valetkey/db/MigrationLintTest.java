@@ -18,7 +18,9 @@ import org.junit.jupiter.params.provider.ValueSource;
  * While an upgrade rolls, the former version works on the schema of the next one. So a migration
  * may add, and not take away: what the former version reads and writes stays as it was. A statement
  * that must take away says from which version on nobody uses it, in a line of comment before it:
- * {@code -- contract: unused since 0.3}. The first four migrations were before the first release.
+ * {@code -- contract: unused since 0.3}; one that replaces a constraint by another that refuses the
+ * same says {@code -- contract: still enforced}. The first four migrations were before the first
+ * release.
  */
 class MigrationLintTest {
 
@@ -28,7 +30,7 @@ class MigrationLintTest {
   private static final Pattern BODY = Pattern.compile("(?s)\\$\\$.*?\\$\\$");
   private static final Pattern COMMENT = Pattern.compile("(?m)--.*$");
   private static final Pattern MARKER =
-      Pattern.compile("(?m)^-- contract: unused since \\d+\\.\\d+$");
+      Pattern.compile("(?m)^-- contract: (unused since \\d+\\.\\d+|still enforced)$");
   private static final Pattern TAKES_AWAY =
       Pattern.compile(
           "(?is)\\b(DROP\\s+(?!NOT\\s+NULL|DEFAULT)|RENAME\\b|TRUNCATE\\b|REVOKE\\b(?!.*FROM\\s+PUBLIC)|SET\\s+NOT\\s+NULL"
