@@ -78,10 +78,6 @@ class AgentsController {
       List<Signalled> signals,
       List<StopOrder> stops) {
 
-    long exchanges() {
-      return open.stream().mapToLong(Traffic.Open::exchanges).sum();
-    }
-
     long liveLeases() {
       return leases.stream().filter(lease -> lease.endedAt() == null).count();
     }
