@@ -125,8 +125,12 @@ class GatewayRoleConfiguration {
   /** Among what follows the database, after the policy. */
   @Bean
   SelfTestRunner selfTestRunner(
-      Connections connections, PolicyView policy, StopView stops, GatewayServer gateway) {
-    return new SelfTestRunner(new SelfTests(connections), policy, stops, gateway);
+      Connections connections,
+      PolicyView policy,
+      StopView stops,
+      GatewayServer gateway,
+      AuditLog auditLog) {
+    return new SelfTestRunner(new SelfTests(connections), policy, stops, gateway, auditLog);
   }
 
   @Bean
@@ -157,6 +161,7 @@ class GatewayRoleConfiguration {
     feed.subscribe(selfTests);
     stops.onChange(change -> {
       cutter.stopsChanged(change);
+      selfTests.stopsChanged();
       credentials.dropAll();
       gateway.dropIdleConnections();
     });

@@ -12,10 +12,14 @@ import io.valetkey.broker.policy.InvalidResourceException;
 import io.valetkey.broker.policy.Plan;
 import io.valetkey.broker.policy.PolicyApply;
 import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
 import jakarta.servlet.http.HttpServletRequest;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.InvalidMediaTypeException;
 import org.springframework.http.MediaType;
@@ -33,6 +37,11 @@ class ApplyController {
 
   private static final String APPLY = AdminRoutes.BASE + "/apply";
   private static final int DAYS = 7;
+
+  private static final Duration LONGEST_WAIT = Duration.ofSeconds(10);
+
+  /** A plan holds the lock of all writers and then reads the audit trail: one at a time. */
+  private final Semaphore planning = new Semaphore(1);
 
   private final SetReader reader;
   private final PolicyApply apply;
@@ -61,8 +70,25 @@ class ApplyController {
     request.allowParameters("dryRun", "replayDays", "adopt", "allowEmpty", "ifRevision");
     ApplyOrder order = order(set, admin, request);
     int days = request.number("replayDays", DAYS, Replay.MOST_DAYS);
-    Plan plan = apply.apply(order);
-    return answer(plan, order.dryRun(), order.dryRun() ? replay.of(plan, days) : null, http);
+    return order.dryRun() ? plan(order, days, http) : answer(apply.apply(order), false, null, http);
+  }
+
+  private ResponseEntity<byte[]> plan(ApplyOrder order, int days, HttpServletRequest http) {
+    try {
+      if (!planning.tryAcquire(LONGEST_WAIT.toSeconds(), TimeUnit.SECONDS)) {
+        throw new RefusedException(
+            ProblemCode.RATE_LIMITED, "This replica is planning for somebody else already.");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new RefusedException(ProblemCode.TEMPORARILY_UNAVAILABLE, "Shutting down");
+    }
+    try {
+      Plan plan = apply.apply(order);
+      return answer(plan, true, replay.of(plan, days), http);
+    } finally {
+      planning.release();
+    }
   }
 
   private static ApplyOrder order(DeclaredSet set, Admin admin, AdminRequest request) {

@@ -91,7 +91,8 @@ class ScopeController {
     if (method != null && path != null && method.matches("[A-Z]{1,20}") && path.length() <= 2000) {
       ObjectNode rule = spec.withArrayProperty("allow").addObject();
       rule.putArray("methods").add(method);
-      rule.putArray("paths").add(path);
+      // What an agent asked for is a path and no pattern: its star stands for itself.
+      rule.putArray("paths").add(path.replace("*", "%2A"));
     }
     long version = stored.map(StoredResource::version).orElse(0L);
     return page(

@@ -65,11 +65,18 @@ public final class BootstrapToken {
         .param("hash", hash, Types.VARCHAR)
         .param("millis", ttl.toMillis())
         .update();
-    database
-        .sql(
-            "UPDATE installation SET bootstrap_hash = decode(:hash, 'hex') WHERE bootstrap_ends_at > now()")
-        .param("hash", hash, Types.VARCHAR)
-        .update();
+    int changed =
+        database
+            .sql(
+                "UPDATE installation SET bootstrap_hash = decode(:hash, 'hex') WHERE"
+                    + " bootstrap_ends_at > now() AND bootstrap_hash IS DISTINCT FROM"
+                    + " decode(:hash, 'hex')")
+            .param("hash", hash, Types.VARCHAR)
+            .update();
+    if (changed > 0) {
+      // Whoever signed in with the token that was replaced may be why it was replaced.
+      database.sql("DELETE FROM console_session WHERE via = 'bootstrap'").update();
+    }
     return database
         .sql("SELECT encode(bootstrap_hash, 'hex'), now(), bootstrap_ends_at FROM installation")
         .query((row, number) ->

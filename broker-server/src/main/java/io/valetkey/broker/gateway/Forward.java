@@ -225,7 +225,7 @@ final class Forward {
         ProblemCode.UPSTREAM_BROKEN, "broke off: " + failure.getClass().getSimpleName());
   }
 
-  private static ProblemCode connectFailure(Throwable failure) {
+  static ProblemCode connectFailure(Throwable failure) {
     for (Throwable e = failure; e != null; e = e.getCause()) {
       if (e instanceof java.security.cert.CertificateException || e instanceof SSLException) {
         return ProblemCode.UPSTREAM_CERTIFICATE;

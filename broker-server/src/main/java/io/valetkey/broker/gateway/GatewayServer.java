@@ -6,7 +6,6 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.DecisionScope;
 import io.valetkey.broker.telemetry.Trace;
-import io.valetkey.broker.upstream.SelfTestStep;
 import io.vertx.core.Context;
 import io.vertx.core.DeploymentOptions;
 import io.vertx.core.Future;
@@ -218,13 +217,9 @@ public final class GatewayServer {
     dropIdleConnections();
   }
 
-  /**
-   * Tries a destination out, for nobody: blocks, for at most half a minute.
-   *
-   * @param path what is asked for at the upstream; null to send nothing
-   */
-  List<SelfTestStep> probe(Destination destination, String method, @Nullable String path) {
-    return new UpstreamProbe(vertx, resolver, credentials, pools, destination).run(method, path);
+  /** A way to try a destination out, for nobody. */
+  UpstreamProbe probe(Destination destination) {
+    return new UpstreamProbe(vertx, resolver, credentials, pools, destination);
   }
 
   /** Whether the port is bound. */

@@ -1,5 +1,6 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.net.AddressRefusedException;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.RefusedException;
@@ -10,6 +11,7 @@ import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpClientRequest;
 import io.vertx.core.http.HttpClientResponse;
 import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -19,6 +21,8 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Goes the way of a request for nobody: address, credential, connection, and a request if a path is
@@ -26,6 +30,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class UpstreamProbe {
 
+  private static final Logger log = LoggerFactory.getLogger(UpstreamProbe.class);
   private static final Duration LONGEST_ANSWER = Duration.ofSeconds(8);
 
   /** No agent has this name, so it shares no connection with any. */
@@ -38,6 +43,8 @@ final class UpstreamProbe {
   private final Destination target;
   private final List<SelfTestStep> steps = new ArrayList<>();
   private String step = "";
+  private volatile @Nullable HttpClientRequest open;
+  private volatile boolean cancelled;
 
   UpstreamProbe(
       Vertx vertx,
@@ -72,11 +79,14 @@ final class UpstreamProbe {
       step = "connection";
       HttpClientRequest out =
           await(onLoop(() -> pools.request(admitted, request, addresses.getFirst())));
+      open = out;
       passed("Connected; the certificate is one of " + target.host());
       step = "request";
       if (path == null) {
         out.reset();
         steps.add(SelfTestStep.skipped(step, "Nothing was sent: name a path to try one"));
+      } else if (cancelled) {
+        failed("A stop came: nothing was sent");
       } else {
         steps.add(judge(await(onLoop(() -> send(out, request)))));
         out.reset();
@@ -84,11 +94,7 @@ final class UpstreamProbe {
     } catch (RefusedException e) {
       failed(e.detail());
     } catch (ExecutionException e) {
-      Throwable cause = Trace.cause(e);
-      failed(
-          cause instanceof RefusedException refused
-              ? refused.detail()
-              : cause.getClass().getSimpleName() + ": " + cause.getMessage());
+      failed(sentence(Trace.cause(e)));
     } catch (TimeoutException e) {
       failed("It took longer than " + LONGEST_ANSWER.toSeconds() + " s");
     } catch (InterruptedException e) {
@@ -96,6 +102,28 @@ final class UpstreamProbe {
       failed("The gateway is shutting down");
     }
     return steps;
+  }
+
+  /** Ends it because of a stop. */
+  void cancel() {
+    cancelled = true;
+    HttpClientRequest out = open;
+    if (out != null) {
+      HardClose.of(out.connection());
+    }
+  }
+
+  private String sentence(Throwable cause) {
+    if (cancelled) {
+      return "A stop came and ended it";
+    }
+    log.info("Self-test of {}, {}: {}", target.name(), step, cause.toString());
+    return switch (cause) {
+      case RefusedException refused -> refused.detail();
+      case AddressRefusedException e -> "The name leads to an address that is not allowed";
+      case UnknownHostException e -> "The name has no address";
+      default -> "It failed: " + Forward.connectFailure(cause).code();
+    };
   }
 
   private Guard.Accepted accepted(String method, String path) {

@@ -27,7 +27,8 @@ public final class GatewayReplica implements ChangeFeed.Subscriber {
         SELECT s.stop, ?, s.exchanges FROM unnest(?::uuid[], ?::bigint[]) AS s(stop, exchanges)
         ON CONFLICT (stop, gateway) DO UPDATE SET exchanges = excluded.exchanges)
       INSERT INTO gateway_replica (id, seen_epoch, serves_millis) VALUES (?, ?, ?)
-      ON CONFLICT (id) DO UPDATE SET seen_epoch = excluded.seen_epoch, seen_at = clock_timestamp()
+      ON CONFLICT (id) DO UPDATE SET seen_epoch = excluded.seen_epoch, seen_at = clock_timestamp(),
+        serves_millis = excluded.serves_millis
       """;
 
   private static final String SIGN_OFF =
@@ -40,7 +41,7 @@ public final class GatewayReplica implements ChangeFeed.Subscriber {
   private final Duration staleness;
   private final Duration silence;
   private long reportedEpoch = -1;
-  private volatile boolean signedOff;
+  private boolean signedOff;
 
   /**
    * Reports for the gateway of this process, and makes its view answer only while it does.
@@ -68,7 +69,7 @@ public final class GatewayReplica implements ChangeFeed.Subscriber {
    */
   public ChangeFeed.Subscriber signOfLife() {
     return connection -> {
-      if (!signedOff && lease.isOver()) {
+      if (lease.isOver()) {
         report(connection);
       }
     };
@@ -81,7 +82,7 @@ public final class GatewayReplica implements ChangeFeed.Subscriber {
    * @throws SQLException if the database does not hear it; then it is waited for as for one that
    *     died
    */
-  public void signOff(Connection connection) throws SQLException {
+  public synchronized void signOff(Connection connection) throws SQLException {
     signedOff = true;
     lease.end();
     try (PreparedStatement statement = connection.prepareStatement(SIGN_OFF)) {
@@ -92,16 +93,17 @@ public final class GatewayReplica implements ChangeFeed.Subscriber {
 
   @Override
   public void catchUp(Connection connection) throws SQLException {
-    if (signedOff) {
-      return;
-    }
     boolean news = view.actedEpoch() != reportedEpoch || !counts.unreported().isEmpty();
     if (news || lease.sinceReport().compareTo(silence) >= 0) {
       report(connection);
     }
   }
 
-  private void report(Connection connection) throws SQLException {
+  /** Never after {@link #signOff}: it would be waited for again. */
+  private synchronized void report(Connection connection) throws SQLException {
+    if (signedOff) {
+      return;
+    }
     long epoch = view.actedEpoch();
     Map<UUID, Long> totals = counts.unreported();
     long sent = System.nanoTime();

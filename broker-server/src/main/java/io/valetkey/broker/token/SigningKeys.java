@@ -160,14 +160,15 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
 
   /**
    * One step towards the key that is due. A successor is known everywhere before it signs; but
-   * where the key that signs now is revoked, the new one signs at once.
+   * where the key that signs now is revoked, or forgotten by a restored database, the new one signs
+   * at once.
    *
    * @return whether a key was published
    */
   private boolean rotate(Connection connection, KeyGeneration now) throws SQLException {
     Active current = active;
     Active coming = next;
-    if (current == null || current.generation() < now.revokedBelow()) {
+    if (current == null || current.generation() < now.revokedBelow() || isForgotten(current)) {
       active = publish(connection);
       next = null;
       return true;
@@ -182,6 +183,10 @@ public final class SigningKeys implements ChangeFeed.Subscriber {
       next = null;
     }
     return false;
+  }
+
+  private boolean isForgotten(Active key) {
+    return everRead && !publicKeys.containsKey(key.kid());
   }
 
   private static Duration age(Active key) {

@@ -102,6 +102,8 @@ class SelfTestTest {
     StopStage.awaitAcknowledged(issuer, StopStage.order(issuer, "{\"destination\":\"openai\"}"));
     assertThat(results(test("openai", "{\"path\":\"/ok\"}")))
         .containsExactly(Map.entry("stop", "failed"));
+    StopStage.awaitAcknowledged(issuer, StopStage.order(issuer, "{\"everything\":true}"));
+    assertThat(results(test("no-port", null))).containsExactly(Map.entry("stop", "failed"));
     gateway.close();
     assertThat(results(test("no-port", null))).containsExactly(Map.entry("gateway", "failed"));
   }
