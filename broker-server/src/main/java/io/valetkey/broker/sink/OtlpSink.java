@@ -12,7 +12,6 @@ import io.opentelemetry.sdk.logs.export.LogRecordExporter;
 import io.opentelemetry.sdk.resources.Resource;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -46,7 +45,7 @@ public final class OtlpSink implements Sink {
       builder.setTrustedCertificates(trusted);
     }
     if (bearerFile != null) {
-      builder.setHeaders(() -> Map.of("Authorization", "Bearer " + read(bearerFile)));
+      builder.setHeaders(() -> Map.of("Authorization", read(bearerFile)));
     }
     this.exporter = builder.build();
     this.logger =
@@ -59,7 +58,7 @@ public final class OtlpSink implements Sink {
 
   private static String read(Path file) {
     try {
-      return Files.readString(file).strip();
+      return BearerFile.authorization(file);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

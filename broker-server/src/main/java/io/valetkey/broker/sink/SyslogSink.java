@@ -48,12 +48,26 @@ public final class SyslogSink implements Sink {
     }
     try {
       Socket open = usable();
+      Thread guard = Thread.ofVirtual().name("audit-syslog-guard").start(() -> closeLater(open));
       var out = new BufferedOutputStream(open.getOutputStream());
       frames.writeTo(out);
       out.flush();
+      guard.interrupt();
     } catch (IOException e) {
       close();
       throw e;
+    }
+  }
+
+  /** A receiver that does not read would hold a write for ever; no time-out of a socket bounds it. */
+  private static void closeLater(Socket open) {
+    try {
+      Thread.sleep(TIMEOUT_MILLIS);
+      open.close();
+    } catch (InterruptedException e) {
+      // It was written in time.
+    } catch (IOException e) {
+      // It is closed all the same.
     }
   }
 

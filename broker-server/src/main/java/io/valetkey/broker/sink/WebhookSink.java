@@ -68,7 +68,7 @@ public final class WebhookSink implements Sink {
             .header("Idempotency-Key", "\"" + batch + "\"")
             .POST(BodyPublishers.ofString(body));
     if (bearerFile != null) {
-      request.header("Authorization", "Bearer " + Files.readString(bearerFile).strip());
+      request.header("Authorization", BearerFile.authorization(bearerFile));
     }
     if (hmacFile != null) {
       request.header("Valetkey-Signature", signature(Files.readString(hmacFile).strip(), body));
