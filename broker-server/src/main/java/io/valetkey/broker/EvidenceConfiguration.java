@@ -13,25 +13,36 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.context.annotation.Bean;
+import org.springframework.context.annotation.Conditional;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.core.env.ConfigurableEnvironment;
 
-/** What makes a change of the audit trail show: checkpoints and their verification. */
+/**
+ * What makes a change of the audit trail show: checkpoints and their verification. Only issuers do
+ * it, so that a gateway needs no key.
+ */
 @Configuration(proxyBeanMethods = false)
+@Conditional(OnRole.Issuer.class)
 class EvidenceConfiguration {
 
   private static final Logger log = LoggerFactory.getLogger(EvidenceConfiguration.class);
   private static final String KEY = "audit.signing-key";
+  private static final String CONTINUE = "audit.continue-from";
 
   /** One verification must not hold a request for ever; whoever needs more goes on from there. */
   private static final Duration VERIFICATION = Duration.ofSeconds(30);
 
-  /** Checks the settings of this part together with all others. */
+  /** Checks the settings of this part together with all others; the key only where it is used. */
   static void check(SettingsReader reader) {
     var _ = interval(reader);
     var _ = retention(reader);
+    String hash = reader.text(CONTINUE);
+    if (hash != null && !hash.matches("[0-9a-f]{64}")) {
+      reader.problem(CONTINUE, "must be a hash of 64 hexadecimal digits");
+    }
     String file = reader.text(KEY);
-    if (file != null) {
+    List<String> roles = reader.list("roles");
+    if (file != null && (roles.isEmpty() || roles.contains(BrokerSettings.ISSUER))) {
       try {
         var _ = CheckpointKey.read(Path.of(file));
       } catch (IllegalArgumentException e) {
@@ -76,7 +87,7 @@ class EvidenceConfiguration {
     Duration keep = retention(reader);
     Retention retention =
         keep.isZero() ? null : new Retention(keep, SinkConfiguration.names(reader));
-    var checkpoints = new Checkpoints(connections, key, clock, retention);
+    var checkpoints = new Checkpoints(connections, key, clock, retention, reader.text(CONTINUE));
     checkpoints.start(interval(reader));
     return checkpoints;
   }

@@ -30,8 +30,8 @@ final class AuditBatch {
       WITH now_at AS (SELECT epoch FROM stop_epoch FOR SHARE),
       fits AS (SELECT epoch FROM now_at WHERE ?::bigint < 0 OR epoch = ?::bigint),
       sealed AS (
-        INSERT INTO audit_seal (position, writer, first_seq, last_seq, first_time, last_time, leaves, hash)
-        SELECT nextval('audit_seal_position'), ?, ?, ?, ?::timestamptz, ?::timestamptz, ?, ? FROM fits
+        INSERT INTO audit_seal (writer, first_seq, last_seq, first_time, last_time, leaves, hash)
+        SELECT ?, ?, ?, ?::timestamptz, ?::timestamptz, ?, ? FROM fits
         RETURNING writer, first_seq),
       written AS (
         INSERT INTO audit_record (time, writer, seq, decision_id, action, outcome, reason, agent,

@@ -20,7 +20,8 @@ public final class SealFeed {
   private static final String NEXT =
       """
       SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest,
-             pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next, s.*
+             pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next,
+             (SELECT last_value FROM audit_seal_position) AS drawn, s.*
       FROM (SELECT 1) AS one
       LEFT JOIN (SELECT * FROM audit_seal WHERE position > ? ORDER BY position LIMIT ?) AS s ON TRUE
       ORDER BY s.position
@@ -56,7 +57,8 @@ public final class SealFeed {
   /**
    * The seals that follow, in order; none if nothing new can be told yet.
    *
-   * @throws SQLException if the database does not answer; nothing is skipped then
+   * @throws SQLException if the database does not answer, or if a position was never drawn, so that
+   *     somebody made it up; nothing is skipped then
    */
   public List<Seal> next(Connection connection) throws SQLException {
     List<Seal> read = new ArrayList<>();
@@ -70,6 +72,10 @@ public final class SealFeed {
           oldestUnderWay = row.getLong("oldest");
           nextTransaction = row.getLong("next");
           if (row.getObject("position") != null) {
+            if (row.getLong("position") > row.getLong("drawn")) {
+              throw new SQLException(
+                  "the seal at position " + row.getLong("position") + " is forged");
+            }
             read.add(seal(row));
           }
         }

@@ -55,6 +55,9 @@ public final class AuditVerifier {
   public AuditVerification verify(@Nullable Instant since, @Nullable Instant until)
       throws SQLException {
     try (Connection connection = connections.open()) {
+      connection.setAutoCommit(false);
+      connection.setReadOnly(true);
+      connection.setTransactionIsolation(Connection.TRANSACTION_REPEATABLE_READ);
       Trust trust = trusted == null ? Trust.KEYS_OF_THE_TRAIL : Trust.CONFIGURED_KEY;
       long deadline = System.nanoTime() + most.toNanos();
       var walk = new TrailWalk(new EvidenceStore(connection), trusted, deadline);

@@ -49,6 +49,7 @@ record Checkpoint(
    * @param upto the seals up to this position
    * @param checkpoint the checkpoints up to this number
    * @param hash the hash of that checkpoint's JWS, from which the rest goes on
+   * @param writer no writer with a higher number had a seal among them
    */
-  record Dropped(Instant before, long upto, long checkpoint, String hash) {}
+  record Dropped(Instant before, long upto, long checkpoint, String hash, long writer) {}
 }

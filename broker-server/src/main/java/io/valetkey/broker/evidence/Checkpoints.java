@@ -10,7 +10,6 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Clock;
 import java.time.Duration;
-import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.concurrent.Executors;
@@ -38,6 +37,7 @@ public final class Checkpoints implements AutoCloseable {
   private final CheckpointKey key;
   private final Clock clock;
   private final @Nullable Retention retention;
+  private final @Nullable String continueFrom;
   private final ScheduledExecutorService timer =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().name("audit-checkpoint").daemon().factory());
@@ -47,12 +47,20 @@ public final class Checkpoints implements AutoCloseable {
   /**
    * Knows how; {@link #start} begins.
    *
+   * @param key signs; if it is configured, checkpoints go on only from one that it signed
    * @param retention what drops old records; null to keep them for ever
+   * @param continueFrom the hash of the checkpoint of another key from which to go on all the same;
+   *     null for none
    */
   public Checkpoints(
-      Connections connections, CheckpointKey key, Clock clock, @Nullable Retention retention) {
+      Connections connections,
+      CheckpointKey key,
+      Clock clock,
+      @Nullable Retention retention,
+      @Nullable String continueFrom) {
     this.connections = connections;
     this.retention = retention;
+    this.continueFrom = continueFrom;
     this.key = key;
     this.clock = clock;
   }
@@ -73,7 +81,7 @@ public final class Checkpoints implements AutoCloseable {
     try {
       make();
     } catch (SQLException | RuntimeException e) {
-      log.warn("The checkpoint of the audit trail has to wait: {}", e.getMessage());
+      log.error("The checkpoint of the audit trail has to wait: {}", e.getMessage());
     }
   }
 
@@ -82,6 +90,8 @@ public final class Checkpoints implements AutoCloseable {
    *
    * @return whether it made one
    * @throws SQLException if the database does not answer
+   * @throws IllegalStateException if the last checkpoint is not one to go on from: what it says
+   *     would get our signature
    */
   public synchronized boolean make() throws SQLException {
     try (Connection connection = connections.open()) {
@@ -104,9 +114,14 @@ public final class Checkpoints implements AutoCloseable {
   private boolean make(Connection connection) throws SQLException {
     var store = new EvidenceStore(connection);
     StoredCheckpoint last = store.latest();
-    Checkpoint before = last == null ? null : last.signed().statement();
+    Checkpoint before = last == null ? null : trusted(last);
     if (last != null && before == null) {
-      throw new SQLException("the last checkpoint cannot be read");
+      throw new IllegalStateException(
+          "checkpoint "
+              + last.number()
+              + " in the database, with the hash "
+              + last.signed().hash()
+              + ", is not signed by the key of audit.signing-key or was changed");
     }
     long after = before == null ? 0 : before.upto();
     SealFeed following = feed;
@@ -125,7 +140,7 @@ public final class Checkpoints implements AutoCloseable {
     }
     Dropped dropped = before == null ? null : before.dropped();
     if (retention != null && last != null) {
-      dropped = retention.drop(connection, clock.instant(), dropped);
+      dropped = retention.drop(connection, dropped);
     }
     store(
         connection,
@@ -146,6 +161,15 @@ public final class Checkpoints implements AutoCloseable {
     return true;
   }
 
+  /** What this checkpoint states, if it is one to go on from. */
+  private @Nullable Checkpoint trusted(StoredCheckpoint stored) {
+    SignedCheckpoint signed = stored.signed();
+    return signed.isSignedBy(key.configured() ? key.publicKey() : null)
+            || signed.hash().equals(continueFrom)
+        ? stored.statement()
+        : null;
+  }
+
   void store(Connection connection, Checkpoint checkpoint) throws SQLException {
     try (var statement =
         connection.prepareStatement(
@@ -161,29 +185,14 @@ public final class Checkpoints implements AutoCloseable {
   /** Remembers the youngest, unless the database has gone back behind what is remembered. */
   private void look(EvidenceStore store) throws SQLException {
     CheckpointRef known = seen;
-    if (known != null && !holds(store, known)) {
+    StoredCheckpoint latest = store.latest();
+    Checkpoint statement = latest == null ? null : trusted(latest);
+    if (known != null && !store.holds(known, statement == null ? null : statement.dropped())) {
       log.error(
           "The audit trail has lost checkpoint {}: the database was replaced", known.number());
-      return;
+    } else if (latest != null && statement != null) {
+      seen = new CheckpointRef(latest.number(), statement.time(), latest.signed().hash());
     }
-    StoredCheckpoint latest = store.latest();
-    if (latest != null) {
-      Instant time = latest.madeAt();
-      seen = new CheckpointRef(latest.number(), time, latest.signed().hash());
-    }
-  }
-
-  /** Whether the database holds this checkpoint, or signed that it dropped it. */
-  static boolean holds(EvidenceStore store, CheckpointRef known) throws SQLException {
-    StoredCheckpoint stored = store.checkpoint(known.number());
-    if (stored != null) {
-      return stored.signed().hash().equals(known.hash());
-    }
-    StoredCheckpoint latest = store.latest();
-    Checkpoint statement = latest == null ? null : latest.signed().statement();
-    return statement != null
-        && statement.dropped() != null
-        && statement.dropped().checkpoint() >= known.number();
   }
 
   @Override

@@ -3,6 +3,8 @@ package io.valetkey.broker.evidence;
 import io.valetkey.broker.audit.RecordRow;
 import io.valetkey.broker.audit.Seal;
 import io.valetkey.broker.audit.SealFeed;
+import io.valetkey.broker.evidence.AuditVerification.CheckpointRef;
+import io.valetkey.broker.evidence.Checkpoint.Dropped;
 import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -29,11 +31,27 @@ final class EvidenceStore {
   }
 
   /** A checkpoint as it is stored; what the columns say proves nothing. */
-  record StoredCheckpoint(long number, Instant madeAt, SignedCheckpoint signed) {}
+  record StoredCheckpoint(long number, Instant madeAt, long upto, SignedCheckpoint signed) {
 
-  /** A seal, with the hash of the seal of the same writer that ends where it begins. */
+    /** What it states, whoever signed it; null if it cannot be read or the columns differ. */
+    @Nullable Checkpoint statement() {
+      Checkpoint statement = signed.statement();
+      boolean same =
+          statement != null
+              && statement.number() == number
+              && statement.time().equals(madeAt)
+              && statement.upto() == upto;
+      return same ? statement : null;
+    }
+  }
+
+  /**
+   * A seal, with the hash of the seal of the same writer that ends where it begins.
+   *
+   * @param earlier whether the writer has seals before it at all, if that one is not there
+   */
   @SuppressWarnings("ArrayRecordComponent")
-  record LinkedSeal(Seal seal, byte @Nullable [] previous) {}
+  record LinkedSeal(Seal seal, byte @Nullable [] previous, boolean earlier) {}
 
   /** A record with its place in its writer's chain. */
   record PlacedRow(long position, long seq, RecordRow row) {}
@@ -41,10 +59,18 @@ final class EvidenceStore {
   /** Where a record stands in the trail, and whether a seal speaks of it. */
   record Place(Instant time, long writer, long seq, boolean sealed) {}
 
+  /** What follows sees one state of the database, the present one. */
+  void newSnapshot() throws SQLException {
+    connection.rollback();
+  }
+
   /** The checkpoints from a number on, a page of them. */
   List<StoredCheckpoint> checkpoints(long from) throws SQLException {
-    return checkpoints(
-        "WHERE number >= ? ORDER BY number LIMIT " + CHECKPOINTS, s -> s.setLong(1, from));
+    return checkpoints(from, CHECKPOINTS);
+  }
+
+  List<StoredCheckpoint> checkpoints(long from, int most) throws SQLException {
+    return checkpoints("WHERE number >= ? ORDER BY number LIMIT " + most, s -> s.setLong(1, from));
   }
 
   @Nullable StoredCheckpoint latest() throws SQLException {
@@ -57,11 +83,12 @@ final class EvidenceStore {
     return found.isEmpty() ? null : found.getFirst();
   }
 
-  /** The number of the first checkpoint that was made at this time or later; 0 if there is none. */
-  long firstCheckpointSince(Instant time) throws SQLException {
-    List<StoredCheckpoint> found =
-        checkpoints("WHERE made_at >= ? ORDER BY made_at LIMIT 1", s -> s.setObject(1, utc(time)));
-    return found.isEmpty() ? 0 : found.getFirst().number();
+  /** Whether the database holds this checkpoint, or it is among what was dropped. */
+  boolean holds(CheckpointRef known, @Nullable Dropped dropped) throws SQLException {
+    StoredCheckpoint stored = checkpoint(known.number());
+    return stored == null
+        ? dropped != null && dropped.checkpoint() >= known.number()
+        : stored.signed().hash().equals(known.hash());
   }
 
   private interface Parameters {
@@ -72,17 +99,24 @@ final class EvidenceStore {
       throws SQLException {
     List<StoredCheckpoint> checkpoints = new ArrayList<>();
     try (var statement =
-        connection.prepareStatement("SELECT number, made_at, jws FROM audit_checkpoint " + where)) {
+        connection.prepareStatement(
+            "SELECT number, made_at, upto, jws FROM audit_checkpoint " + where)) {
       parameters.set(statement);
       try (ResultSet row = statement.executeQuery()) {
         while (row.next()) {
-          checkpoints.add(
-              new StoredCheckpoint(
-                  row.getLong(1), instant(row, "made_at"), new SignedCheckpoint(row.getString(3))));
+          checkpoints.add(checkpoint(row));
         }
       }
     }
     return checkpoints;
+  }
+
+  static StoredCheckpoint checkpoint(ResultSet row) throws SQLException {
+    return new StoredCheckpoint(
+        row.getLong("number"),
+        instant(row, "made_at"),
+        row.getLong("upto"),
+        new SignedCheckpoint(row.getString("jws")));
   }
 
   /** Seals behind a position, up to another, at most so many. */
@@ -91,7 +125,9 @@ final class EvidenceStore {
     try (var statement =
         connection.prepareStatement(
             """
-            SELECT s.*, p.hash AS previous_hash FROM audit_seal s
+            SELECT s.*, p.hash AS previous_hash, p.hash IS NULL AND EXISTS (
+              SELECT FROM audit_seal e WHERE e.writer = s.writer AND e.last_seq < s.first_seq) AS earlier
+            FROM audit_seal s
             LEFT JOIN audit_seal p ON p.writer = s.writer AND p.last_seq = s.first_seq - 1
             WHERE s.position > ? AND s.position <= ? ORDER BY s.position LIMIT ?
             """)) {
@@ -100,7 +136,33 @@ final class EvidenceStore {
       statement.setInt(3, most);
       try (ResultSet row = statement.executeQuery()) {
         while (row.next()) {
-          seals.add(new LinkedSeal(SealFeed.seal(row), row.getBytes("previous_hash")));
+          seals.add(
+              new LinkedSeal(
+                  SealFeed.seal(row), row.getBytes("previous_hash"), row.getBoolean("earlier")));
+        }
+      }
+    }
+    return seals;
+  }
+
+  /**
+   * Some seals at positions up to this one, or at positions that were never drawn. Who may not read
+   * the sequence does not see the latter.
+   */
+  List<Seal> sealsOutside(long dropped) throws SQLException {
+    List<Seal> seals = new ArrayList<>();
+    try (var statement =
+        connection.prepareStatement(
+            """
+            SELECT * FROM audit_seal WHERE position <= ? OR position > (
+              SELECT coalesce(last_value, 9223372036854775807) FROM pg_sequences
+              WHERE schemaname = current_schema() AND sequencename = 'audit_seal_position')
+            ORDER BY position LIMIT 10
+            """)) {
+      statement.setLong(1, dropped);
+      try (ResultSet row = statement.executeQuery()) {
+        while (row.next()) {
+          seals.add(SealFeed.seal(row));
         }
       }
     }
@@ -139,14 +201,18 @@ final class EvidenceStore {
     return RecordRow.read(instant(row, "time"), texts);
   }
 
-  /** Where the records of a time stand, behind a place, a page of them in order. */
-  List<Place> places(Place after, Instant until) throws SQLException {
+  /**
+   * Where the records of a time stand, behind a place, a page of them in order.
+   *
+   * @param start seals up to this position do not count
+   */
+  List<Place> places(Place after, Instant until, long start) throws SQLException {
     List<Place> places = new ArrayList<>();
     try (var statement =
         connection.prepareStatement(
             """
             SELECT r.time, r.writer, r.seq, coalesce(
-              (SELECT s.first_seq <= r.seq AND r.time BETWEEN s.first_time AND s.last_time
+              (SELECT s.position > ? AND s.first_seq <= r.seq AND r.time BETWEEN s.first_time AND s.last_time
                FROM audit_seal s WHERE s.writer = r.writer AND s.last_seq >= r.seq
                ORDER BY s.last_seq LIMIT 1), false) AS sealed
             FROM audit_record r
@@ -155,11 +221,12 @@ final class EvidenceStore {
             """
                 + " "
                 + PLACES)) {
-      statement.setObject(1, utc(after.time()));
-      statement.setObject(2, utc(until));
-      statement.setObject(3, utc(after.time()));
-      statement.setLong(4, after.writer());
-      statement.setLong(5, after.seq());
+      statement.setLong(1, start);
+      statement.setObject(2, utc(after.time()));
+      statement.setObject(3, utc(until));
+      statement.setObject(4, utc(after.time()));
+      statement.setLong(5, after.writer());
+      statement.setLong(6, after.seq());
       try (ResultSet row = statement.executeQuery()) {
         while (row.next()) {
           places.add(

@@ -5,7 +5,6 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.PublicKey;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -21,20 +20,19 @@ public final class ExportedCheckpoints {
   private ExportedCheckpoints() {}
 
   /**
-   * Reads them; other lines are passed over.
+   * Reads them; other lines are passed over. Which key signed them does not matter: the database
+   * must hold every one of them.
    *
-   * @param trusted whose signature each must have; null for the key that it brings along
    * @throws IllegalArgumentException if one is not signed, or if there is none
    */
-  public static List<CheckpointRef> read(Path file, @Nullable PublicKey trusted)
-      throws IOException {
+  public static List<CheckpointRef> read(Path file) throws IOException {
     List<CheckpointRef> checkpoints = new ArrayList<>();
     try (BufferedReader lines = Files.newBufferedReader(file)) {
       String line = lines.readLine();
       while (line != null) {
         String jws = jws(line);
         if (jws != null) {
-          checkpoints.add(checkpoint(new SignedCheckpoint(jws), trusted));
+          checkpoints.add(checkpoint(new SignedCheckpoint(jws)));
         }
         line = lines.readLine();
       }
@@ -58,11 +56,10 @@ public final class ExportedCheckpoints {
     }
   }
 
-  private static CheckpointRef checkpoint(SignedCheckpoint signed, @Nullable PublicKey trusted) {
+  private static CheckpointRef checkpoint(SignedCheckpoint signed) {
     Checkpoint statement = signed.statement();
-    boolean good = trusted == null ? signed.isSignedByItsOwnKey() : signed.isSignedBy(trusted);
-    if (statement == null || !good) {
-      throw new IllegalArgumentException("an exported checkpoint is not signed by the given key");
+    if (statement == null || !signed.isSignedByItsOwnKey()) {
+      throw new IllegalArgumentException("an exported checkpoint is not signed");
     }
     return new CheckpointRef(statement.number(), statement.time(), signed.hash());
   }

@@ -1,29 +1,27 @@
 package io.valetkey.broker.evidence;
 
 import io.valetkey.broker.audit.Seal;
+import io.valetkey.broker.evidence.Checkpoint.Dropped;
 import io.valetkey.broker.evidence.EvidenceStore.LinkedSeal;
 import io.valetkey.broker.evidence.EvidenceStore.PlacedRow;
 import io.valetkey.broker.evidence.Finding.Kind;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /** Compares one batch of records with its seal, and the seal with the one before. */
 final class SealCheck {
 
-  private final Instant droppedBefore;
-  private final long droppedUpto;
+  private final @Nullable Dropped dropped;
   private final Consumer<Finding> findings;
 
   /**
-   * @param droppedBefore records that are older may be gone
-   * @param droppedUpto seals up to this position may be gone
+   * @param dropped what may be gone; null if all must be there
    */
-  SealCheck(Instant droppedBefore, long droppedUpto, Consumer<Finding> findings) {
-    this.droppedBefore = droppedBefore;
-    this.droppedUpto = droppedUpto;
+  SealCheck(@Nullable Dropped dropped, Consumer<Finding> findings) {
+    this.dropped = dropped;
     this.findings = findings;
   }
 
@@ -47,7 +45,7 @@ final class SealCheck {
     if (seal.firstSeq() == 1) {
       previous = new byte[Seal.HASH];
     } else if (previous == null) {
-      if (droppedUpto == 0) {
+      if (linked.earlier() || dropped == null || seal.writer() > dropped.writer()) {
         findings.accept(
             new Finding(
                 Kind.CHAIN_BROKEN,
@@ -73,7 +71,8 @@ final class SealCheck {
             .filter(row -> !Arrays.equals(row.row().hash(seal.writer(), seq), leaf))
             .toList();
     boolean found = others.size() < rows.size();
-    if (rows.isEmpty() && !seal.firstTime().isBefore(droppedBefore)) {
+    boolean mayBeGone = dropped != null && seal.firstTime().isBefore(dropped.before());
+    if (rows.isEmpty() && !mayBeGone) {
       findings.accept(
           new Finding(Kind.RECORD_REMOVED, place, "The record is gone, or its time was changed."));
     }

@@ -34,8 +34,11 @@ record SignedCheckpoint(String jws) {
     }
   }
 
-  /** Whether the signature is one by this key. */
-  boolean isSignedBy(PublicKey key) {
+  /** Whether the signature is one by this key; null for the key that it brings along. */
+  boolean isSignedBy(@Nullable PublicKey key) {
+    if (key == null) {
+      return isSignedByItsOwnKey();
+    }
     SignatureKind kind = SignatureKind.of(key);
     Header header = header();
     if (kind == null || header == null || !kind.jose().equals(header.alg())) {

@@ -13,6 +13,7 @@ import io.valetkey.broker.evidence.EvidenceStore.StoredCheckpoint;
 import io.valetkey.broker.evidence.Finding.Kind;
 import java.security.PublicKey;
 import java.sql.SQLException;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HexFormat;
@@ -28,21 +29,18 @@ final class TrailWalk {
   /** So many seals at a time, of up to 512 records each. */
   private static final int SEALS = 64;
 
+  /** Clocks of replicas may differ by so much; whole checkpoints are read anyway. */
+  private static final Duration SKEW = Duration.ofMinutes(5);
+
   private final EvidenceStore store;
-  private final @Nullable PublicKey trusted;
+  private final CheckpointChain chain;
   private final long deadlineNanos;
   private final List<Finding> findings = new ArrayList<>();
-  private Instant droppedBefore = Instant.MIN;
-  private long droppedUpto;
-  private @Nullable Dropped dropped;
   private long records;
-  private long checkpoints;
-  private @Nullable StoredCheckpoint last;
-  private @Nullable Checkpoint lastStatement;
 
   TrailWalk(EvidenceStore store, @Nullable PublicKey trusted, long deadlineNanos) {
     this.store = store;
-    this.trusted = trusted;
+    this.chain = new CheckpointChain(store, trusted, this::find);
     this.deadlineNanos = deadlineNanos;
   }
 
@@ -51,12 +49,15 @@ final class TrailWalk {
       throws SQLException {
     Instant end = Instant.now();
     Instant to = until == null || until.isAfter(end) ? end : until;
-    readDropped();
+    chain.refresh();
     Instant from = beginning(since);
     checkKnown(known);
-    boolean whole = walkCheckpoints(from, to) && (to.isBefore(end) || walkTail());
+    chain.begin(from.minus(SKEW));
+    long start = chain.upto();
+    checkPlaces();
+    boolean whole = walkCheckpoints(to) && (to.isBefore(end) || walkTail());
     Instant reached = whole ? to : lastTime(from);
-    Instant scanned = scanForInserted(from, reached);
+    Instant scanned = scanForInserted(from, reached, start);
     boolean complete = whole && !scanned.isBefore(reached);
     Outcome outcome = complete ? Outcome.SOUND : Outcome.INCOMPLETE;
     return new AuditVerification(
@@ -64,41 +65,27 @@ final class TrailWalk {
         from,
         scanned,
         records,
-        checkpoints,
-        last == null ? null : new CheckpointRef(last.number(), last.madeAt(), last.signed().hash()),
+        chain.checked(),
+        chain.reached(),
         trust,
         findings);
   }
 
   private Instant lastTime(Instant from) {
-    return last == null || last.madeAt().isBefore(from) ? from : last.madeAt();
-  }
-
-  /** What was dropped on purpose is said by the youngest checkpoint, under its signature. */
-  private void readDropped() throws SQLException {
-    StoredCheckpoint latest = store.latest();
-    Checkpoint statement = latest == null ? null : latest.signed().statement();
-    if (latest != null && statement != null && isSigned(latest.signed())) {
-      dropped = statement.dropped();
-      if (dropped != null) {
-        droppedBefore = dropped.before();
-        droppedUpto = dropped.upto();
-      }
-    }
+    CheckpointRef reached = chain.reached();
+    return reached == null || reached.time().isBefore(from) ? from : reached.time();
   }
 
   private Instant beginning(@Nullable Instant since) throws SQLException {
-    Instant sealed = store.sealedSince();
-    List<StoredCheckpoint> first = store.checkpoints(0);
-    Checkpoint statement = first.isEmpty() ? null : first.getFirst().signed().statement();
-    Instant begun = statement == null ? sealed : statement.sealedSince();
-    begun = droppedBefore.isAfter(begun) ? droppedBefore : begun;
+    Instant begun = chain.sealedSince();
+    Dropped dropped = chain.dropped();
+    begun = dropped != null && dropped.before().isAfter(begun) ? dropped.before() : begun;
     return since == null || since.isBefore(begun) ? begun : since;
   }
 
   private void checkKnown(List<CheckpointRef> known) throws SQLException {
     for (CheckpointRef ref : known) {
-      if (!Checkpoints.holds(store, ref)) {
+      if (!store.holds(ref, chain.dropped())) {
         find(
             Kind.ROLLED_BACK,
             "checkpoint " + ref.number(),
@@ -107,83 +94,44 @@ final class TrailWalk {
     }
   }
 
-  private boolean walkCheckpoints(Instant from, Instant to) throws SQLException {
-    long first = store.firstCheckpointSince(from);
-    long next = Math.max(1, first - 1);
-    if (first > 1) {
-      last = store.checkpoint(first - 1);
-      lastStatement = last == null ? null : last.signed().statement();
-      next = first;
+  /** No seal is where nobody would read it. */
+  private void checkPlaces() throws SQLException {
+    Dropped dropped = chain.dropped();
+    for (Seal seal : store.sealsOutside(dropped == null ? 0 : dropped.upto())) {
+      find(
+          Kind.RECORD_INSERTED,
+          seal.writer() + "." + seal.firstSeq() + "-" + seal.lastSeq(),
+          "No broker writes a seal at position " + seal.position() + ".");
     }
-    if (first == 0) {
-      last = store.latest();
-      lastStatement = last == null ? null : last.signed().statement();
-      return true;
-    }
-    List<StoredCheckpoint> page = store.checkpoints(next);
+  }
+
+  private boolean walkCheckpoints(Instant to) throws SQLException {
+    long walked = chain.upto();
+    List<StoredCheckpoint> page = store.checkpoints(chain.next());
     while (!page.isEmpty()) {
       for (StoredCheckpoint checkpoint : page) {
         if (late()) {
           return false;
         }
-        if (last != null && last.madeAt().isAfter(to)) {
+        if (chain.isBehind(to)) {
           return true;
         }
-        if (!checkCheckpoint(checkpoint)) {
-          return false;
+        store.newSnapshot();
+        chain.refresh();
+        Checkpoint statement = chain.isGone(checkpoint) ? null : chain.check(checkpoint);
+        if (statement != null) {
+          // What a checkpoint spoke of that is worth nothing can still be held against its seals.
+          if (!walk(walked, statement.after(), new SealDigest()) || !walkSeals(statement)) {
+            return false;
+          }
+          walked = statement.upto();
+          chain.walked();
         }
       }
       page = store.checkpoints(page.getLast().number() + 1);
     }
+    chain.end();
     return true;
-  }
-
-  private boolean checkCheckpoint(StoredCheckpoint checkpoint) throws SQLException {
-    String place = "checkpoint " + checkpoint.number();
-    Checkpoint statement = checkpoint.signed().statement();
-    if (statement == null
-        || statement.number() != checkpoint.number()
-        || !isSigned(checkpoint.signed())) {
-      find(Kind.CHECKPOINT_FORGED, place, "It is not signed by the key that signs checkpoints.");
-      last = checkpoint;
-      lastStatement = statement;
-      return true;
-    }
-    checkOrder(checkpoint, statement, place);
-    checkpoints++;
-    boolean whole = walkSeals(statement);
-    if (whole) {
-      last = checkpoint;
-      lastStatement = statement;
-    }
-    return whole;
-  }
-
-  private boolean isSigned(SignedCheckpoint signed) {
-    return trusted == null ? signed.isSignedByItsOwnKey() : signed.isSignedBy(trusted);
-  }
-
-  private void checkOrder(StoredCheckpoint checkpoint, Checkpoint statement, String place) {
-    long expected = last == null ? 1 : last.number() + 1;
-    String previous = last == null ? null : last.signed().hash();
-    if (last == null && dropped != null) {
-      expected = dropped.checkpoint() + 1;
-      previous = dropped.hash();
-    }
-    if (checkpoint.number() > expected) {
-      find(
-          Kind.CHECKPOINT_REMOVED,
-          expected + 1 == checkpoint.number()
-              ? "checkpoint " + expected
-              : "checkpoint " + expected + " to " + (checkpoint.number() - 1),
-          "Checkpoint " + checkpoint.number() + " is there and this is not.");
-    } else if (previous == null
-        ? statement.previous() != null
-        : !previous.equals(statement.previous())) {
-      find(Kind.CHECKPOINT_FORGED, place, "It does not follow from the checkpoint before.");
-    } else if (lastStatement != null && statement.after() != lastStatement.upto()) {
-      find(Kind.CHECKPOINT_FORGED, place, "It does not begin where the checkpoint before ends.");
-    }
   }
 
   private boolean walkSeals(Checkpoint statement) throws SQLException {
@@ -229,12 +177,13 @@ final class TrailWalk {
 
   /** What no checkpoint speaks of yet. */
   private boolean walkTail() throws SQLException {
-    long after = lastStatement == null ? 0 : lastStatement.upto();
-    return walk(after, Long.MAX_VALUE, new SealDigest());
+    store.newSnapshot();
+    chain.refresh();
+    return walk(chain.upto(), Long.MAX_VALUE, new SealDigest());
   }
 
   private boolean walk(long after, long upto, SealDigest digest) throws SQLException {
-    var check = new SealCheck(droppedBefore, droppedUpto, this::find);
+    var check = new SealCheck(chain.dropped(), this::find);
     List<LinkedSeal> seals = store.seals(after, upto, SEALS);
     while (!seals.isEmpty()) {
       if (late()) {
@@ -254,10 +203,11 @@ final class TrailWalk {
   }
 
   /** Looks for records that no seal speaks of; answers until when there was time to look. */
-  private Instant scanForInserted(Instant from, Instant to) throws SQLException {
+  private Instant scanForInserted(Instant from, Instant to, long start) throws SQLException {
     Place place = new Place(from, Long.MIN_VALUE, 0, true);
-    List<Place> places = store.places(place, to);
+    List<Place> places = store.places(place, to, start);
     while (!places.isEmpty()) {
+      store.newSnapshot();
       for (Place found : places) {
         if (!found.sealed()) {
           find(
@@ -270,7 +220,7 @@ final class TrailWalk {
       if (late()) {
         return place.time();
       }
-      places = store.places(place, to);
+      places = store.places(place, to, start);
     }
     return to;
   }

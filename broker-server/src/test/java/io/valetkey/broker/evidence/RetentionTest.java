@@ -43,9 +43,11 @@ class RetentionTest {
             .formatted(day.toString().replace("-", ""), day, day.plusDays(1)),
         "GRANT SELECT, INSERT ON audit_record_%s TO valetkey_app"
             .formatted(day.toString().replace("-", "")),
-        "UPDATE audit_sealed_since SET since = now() - interval '60 days'");
-    write(Clock.offset(Clock.systemUTC(), Duration.ofDays(-30)), 20);
-    checkpoint(null);
+        "UPDATE audit_sealed_since SET since = now() - interval '60 days'",
+        "UPDATE audit_retention_floor SET days = 7");
+    Clock then = Clock.offset(Clock.systemUTC(), Duration.ofDays(-30));
+    write(then, 20);
+    checkpoint(null, then);
     write(Clock.systemUTC(), 10);
     checkpoint(null);
     write(Clock.systemUTC(), 10);
@@ -65,7 +67,11 @@ class RetentionTest {
   }
 
   private void checkpoint(Retention retention) throws SQLException {
-    try (var checkpoints = new Checkpoints(connections, key, Clock.systemUTC(), retention)) {
+    checkpoint(retention, Clock.systemUTC());
+  }
+
+  private void checkpoint(Retention retention, Clock clock) throws SQLException {
+    try (var checkpoints = new Checkpoints(connections, key, clock, retention, null)) {
       assertThat(checkpoints.make()).isTrue();
     }
   }
