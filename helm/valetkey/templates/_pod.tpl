@@ -88,8 +88,8 @@ spec:
       automountServiceAccountToken: false
       # The variables that Kubernetes makes of Services would be unknown settings of ours.
       enableServiceLinks: false
-      # preStop, then the longest phase of the shutdown, then what remains to be written.
-      terminationGracePeriodSeconds: {{ add 5 (include "valetkey.shutdownSeconds" $root) 15 }}
+      # The delay, then the longest phase of the shutdown, then what remains to be written.
+      terminationGracePeriodSeconds: {{ add (int $v.shutdownDelaySeconds) (include "valetkey.shutdownSeconds" $root) 15 }}
       securityContext:
         {{- include "valetkey.podSecurity" $root | nindent 8 }}
       {{- with $v.image.pullSecrets }}
@@ -136,7 +136,7 @@ spec:
             - { name: {{ ternary "api" "gateway" (eq $role "issuer") }}, containerPort: {{ $port }} }
             - { name: management, containerPort: 9090 }
           startupProbe:
-            httpGet: { path: /actuator/health/liveness, port: management }
+            httpGet: { path: /actuator/health/startup, port: management }
             periodSeconds: 2
             failureThreshold: 90
           livenessProbe:
@@ -149,10 +149,6 @@ spec:
             periodSeconds: 5
             timeoutSeconds: 3
             failureThreshold: 2
-          lifecycle:
-            # Load balancers hear of the end before the listener does.
-            preStop:
-              sleep: { seconds: 5 }
           {{- with $spec.resources }}
           resources:
             {{- toYaml . | nindent 12 }}
@@ -177,6 +173,9 @@ spec:
             {{- end }}
             {{- if $v.gateway.trustedCertificates.existingConfigMap }}
             - { name: trusted-certificates, mountPath: /run/valetkey/trusted-certificates, readOnly: true }
+            {{- end }}
+            {{- if $v.audit.signingKey.existingSecret }}
+            - { name: audit-key, mountPath: /run/valetkey/audit, readOnly: true }
             {{- end }}
             {{- if eq $role "issuer" }}
             {{- if $v.policies }}
@@ -224,6 +223,12 @@ spec:
         {{- if $v.gateway.trustedCertificates.existingConfigMap }}
         - name: trusted-certificates
           configMap: { name: {{ $v.gateway.trustedCertificates.existingConfigMap }} }
+        {{- end }}
+        {{- with $v.audit.signingKey }}
+        {{- if .existingSecret }}
+        - name: audit-key
+          secret: { secretName: {{ .existingSecret }}, defaultMode: 0440, items: [{ key: {{ .key | quote }}, path: {{ .key | quote }} }] }
+        {{- end }}
         {{- end }}
         {{- if eq $role "issuer" }}
         {{- if $v.policies }}

@@ -6,6 +6,7 @@
   "spring.datasource.url" $v.database.url
   "valetkey.public-url" (include "valetkey.publicUrl" (dict "root" $root "role" "issuer"))
   "valetkey.gateway.public-url" (include "valetkey.publicUrl" (dict "root" $root "role" "gateway"))
+  "valetkey.shutdown.delay" (printf "%vs" $v.shutdownDelaySeconds)
   "valetkey.gateway.drain" (printf "%vs" $v.gateway.drainSeconds)
   "spring.lifecycle.timeout-per-shutdown-phase" (printf "%ss" (include "valetkey.shutdownSeconds" $root))
 -}}
@@ -20,6 +21,9 @@
 {{- end -}}
 {{- if $v.fileSource.existingSecret -}}
 {{- $_ := set $s "valetkey.file-source.directory" "/run/valetkey/credentials" -}}
+{{- end -}}
+{{- if $v.audit.signingKey.existingSecret -}}
+{{- $_ := set $s "valetkey.audit.signing-key" (printf "/run/valetkey/audit/%s" $v.audit.signingKey.key) -}}
 {{- end -}}
 {{- if $v.vault.uri -}}
 {{- $s = merge $s (include "valetkey.vaultSettings" $v.vault | fromYaml) -}}

@@ -104,6 +104,7 @@ class ChartTest {
       for (String probe : List.of("startupProbe", "livenessProbe", "readinessProbe")) {
         assertThat(container.at("/" + probe + "/httpGet/port").asString()).isEqualTo("management");
       }
+      assertThat(container.at("/startupProbe/httpGet/path").asString()).endsWith("/startup");
       assertThat(container.at("/livenessProbe/httpGet/path").asString()).endsWith("/liveness");
       assertThat(container.at("/readinessProbe/httpGet/path").asString()).endsWith("/readiness");
     }
@@ -127,20 +128,70 @@ class ChartTest {
   }
 
   @Test
-  void gracePeriod_hasRoomForPreStopAndDrain() {
-    for (int drain : List.of(0, 25, 900)) {
-      Rendered chart = Chart.render("minimum", "--set", "gateway.drainSeconds=" + drain);
-      JsonNode pod = chart.one("Deployment", "v-valetkey-gateway").at("/spec/template/spec");
-      int preStop = pod.at("/containers/0/lifecycle/preStop/sleep/seconds").asInt();
-      Map<String, String> settings = settings(chart, "gateway");
-      int phase =
-          Integer.parseInt(
-              settings.get("spring.lifecycle.timeout-per-shutdown-phase").replace("s", ""));
-      assertThat(preStop).isPositive();
-      assertThat(settings).containsEntry("valetkey.gateway.drain", drain + "s");
-      assertThat(phase).isGreaterThan(drain);
-      assertThat(pod.at("/terminationGracePeriodSeconds").asInt()).isGreaterThan(preStop + phase);
+  void gracePeriod_hasRoomForDelayAndDrain() {
+    assertThat(settings(Chart.render("minimum"), "gateway"))
+        .containsEntry("valetkey.shutdown.delay", "5s");
+    for (int delay : List.of(0, 300)) {
+      for (int drain : List.of(0, 25, 900)) {
+        Rendered chart =
+            Chart.render(
+                "minimum",
+                "--set",
+                "shutdownDelaySeconds=" + delay + ",gateway.drainSeconds=" + drain);
+        for (String role : List.of("issuer", "gateway")) {
+          JsonNode pod = chart.one("Deployment", "v-valetkey-" + role).at("/spec/template/spec");
+          Map<String, String> settings = settings(chart, role);
+          int phase =
+              Integer.parseInt(
+                  settings.get("spring.lifecycle.timeout-per-shutdown-phase").replace("s", ""));
+          assertThat(settings)
+              .containsEntry("valetkey.shutdown.delay", delay + "s")
+              .containsEntry("valetkey.gateway.drain", drain + "s");
+          assertThat(phase).isGreaterThan(drain);
+          assertThat(pod.at("/terminationGracePeriodSeconds").asInt())
+              .isGreaterThanOrEqualTo(delay + phase + 10);
+          // The process itself waits.
+          assertThat(pod.at("/containers/0").has("lifecycle")).isFalse();
+        }
+      }
     }
+  }
+
+  @Test
+  void auditKey_isAFileOfBothRolesAndNowhereElse() {
+    Rendered chart = Chart.render("everything");
+    for (String role : List.of("issuer", "gateway")) {
+      JsonNode pod = chart.one("Deployment", "v-valetkey-" + role).at("/spec/template/spec");
+      JsonNode volume = named(pod.at("/volumes"), "audit-key");
+      JsonNode mount = named(pod.at("/containers/0/volumeMounts"), "audit-key");
+      assertThat(volume.at("/secret/secretName").asString()).isEqualTo("valetkey-audit-key");
+      assertThat(settings(chart, role))
+          .containsEntry(
+              "valetkey.audit.signing-key",
+              mount.at("/mountPath").asString()
+                  + "/"
+                  + volume.at("/secret/items/0/path").asString());
+    }
+    assertThat(chart.one("Job", "v-valetkey-migrate").toString()).doesNotContain("audit-key");
+    assertThat(settings(Chart.render("minimum"), "issuer"))
+        .doesNotContainKey("valetkey.audit.signing-key");
+  }
+
+  private static JsonNode named(JsonNode all, String name) {
+    return each(all).filter(n -> n.at("/name").asString().equals(name)).findFirst().orElseThrow();
+  }
+
+  @Test
+  void extraEgress_isOpenForBothRolesAndNotForAgents() {
+    Rendered chart = Chart.render("everything");
+    for (String role : List.of("issuer", "gateway")) {
+      assertThat(each(chart.one("NetworkPolicy", "v-valetkey-" + role).at("/spec/egress")))
+          .anyMatch(rule ->
+              rule.at("/to/0/ipBlock/cidr").asString("").equals("10.3.0.7/32")
+                  && rule.at("/ports/0/port").asInt() == 6514);
+    }
+    assertThat(chart.one("NetworkPolicy", "v-valetkey-agents").toString())
+        .doesNotContain("10.3.0.7");
   }
 
   static Map<String, String> settings(Rendered chart, String role) {
