@@ -16,15 +16,11 @@
     {{- end }}
 {{- end -}}
 
-{{- /* Named ranges, or every range but those that nobody may reach. */ -}}
+{{- /* Named ranges, or the private ones. */ -}}
 {{- define "valetkey.egressTo" -}}
 - to:
-    {{- if .target.cidrs }}
-    {{- range .target.cidrs }}
+    {{- range default .root.Values.networkPolicy.privateCidrs .target.cidrs }}
     - ipBlock: { cidr: {{ . | quote }} }
-    {{- end }}
-    {{- else }}
-    {{- include "valetkey.anywhereBut" .root.Values.networkPolicy.blockedCidrs | nindent 4 }}
     {{- end }}
   ports:
     - { protocol: TCP, port: {{ .target.port }} }

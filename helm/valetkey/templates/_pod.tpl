@@ -27,7 +27,7 @@ seccompProfile:
 {{- define "valetkey.secretFiles" -}}
 {{- $v := .root.Values -}}
 {{ include "valetkey.loginFiles" (dict "login" $v.database "user" "spring.datasource.username" "password" "spring.datasource.password") }}
-{{- if and (eq $v.migrations.mode "start") $v.migrations.existingSecret }}
+{{- if and (eq .role "issuer") (eq $v.migrations.mode "start") $v.migrations.existingSecret }}
 {{ include "valetkey.loginFiles" (dict "login" $v.migrations "user" "spring.flyway.user" "password" "spring.flyway.password") }}
 {{- end }}
 {{- if and (eq .role "issuer") $v.admin.bootstrapToken.existingSecret }}
@@ -36,7 +36,7 @@ seccompProfile:
     items:
       - { key: {{ $v.admin.bootstrapToken.key | quote }}, path: valetkey.admin.bootstrap-token }
 {{- end }}
-{{- range $v.secretSettings }}
+{{- range concat $v.secretSettings (index $v .role).secretSettings }}
 - secret:
     name: {{ .existingSecret }}
     items:
@@ -51,6 +51,7 @@ seccompProfile:
 {{- $spec := index $v $role -}}
 {{- $name := printf "%s-%s" (include "valetkey.fullname" $root) $role -}}
 {{- $tls := include "valetkey.tlsSecret" . -}}
+{{- $vault := include "valetkey.vaultLogin" . -}}
 {{- $port := ternary 8080 8090 (eq $role "issuer") -}}
 apiVersion: apps/v1
 kind: Deployment
@@ -88,8 +89,8 @@ spec:
       automountServiceAccountToken: false
       # The variables that Kubernetes makes of Services would be unknown settings of ours.
       enableServiceLinks: false
-      # preStop, then the longest phase of the shutdown, then what remains to be written.
-      terminationGracePeriodSeconds: {{ add 5 (include "valetkey.shutdownSeconds" $root) 15 }}
+      # The delay, then the longest phase of the shutdown, then what remains to be written.
+      terminationGracePeriodSeconds: {{ add (int $v.shutdownDelaySeconds) (include "valetkey.shutdownSeconds" $root) 15 }}
       securityContext:
         {{- include "valetkey.podSecurity" $root | nindent 8 }}
       {{- with $v.image.pullSecrets }}
@@ -136,7 +137,7 @@ spec:
             - { name: {{ ternary "api" "gateway" (eq $role "issuer") }}, containerPort: {{ $port }} }
             - { name: management, containerPort: 9090 }
           startupProbe:
-            httpGet: { path: /actuator/health/liveness, port: management }
+            httpGet: { path: /actuator/health/startup, port: management }
             periodSeconds: 2
             failureThreshold: 90
           livenessProbe:
@@ -149,10 +150,6 @@ spec:
             periodSeconds: 5
             timeoutSeconds: 3
             failureThreshold: 2
-          lifecycle:
-            # Load balancers hear of the end before the listener does.
-            preStop:
-              sleep: { seconds: 5 }
           {{- with $spec.resources }}
           resources:
             {{- toYaml . | nindent 12 }}
@@ -164,21 +161,24 @@ spec:
             {{- if $tls }}
             - { name: tls, mountPath: /run/valetkey/tls, readOnly: true }
             {{- end }}
-            {{- if and $v.vault.uri (eq $v.vault.authentication "kubernetes") }}
+            {{- if and $vault (eq $v.vault.authentication "kubernetes") }}
             - { name: vault-identity, mountPath: /run/valetkey/vault, readOnly: true }
-            {{- else if and $v.vault.uri $v.vault.existingSecret }}
+            {{- else if and $vault $spec.vault.existingSecret }}
             - { name: vault-login, mountPath: /run/valetkey/vault, readOnly: true }
             {{- end }}
-            {{- if and $v.vault.uri $v.vault.caCertificate.existingConfigMap }}
+            {{- if and $vault $v.vault.caCertificate.existingConfigMap }}
             - { name: vault-ca, mountPath: /run/valetkey/vault-ca, readOnly: true }
             {{- end }}
-            {{- if $v.fileSource.existingSecret }}
+            {{- if and (eq $role "gateway") $v.fileSource.existingSecret }}
             - { name: credentials, mountPath: /run/valetkey/credentials, readOnly: true }
             {{- end }}
             {{- if $v.gateway.trustedCertificates.existingConfigMap }}
             - { name: trusted-certificates, mountPath: /run/valetkey/trusted-certificates, readOnly: true }
             {{- end }}
             {{- if eq $role "issuer" }}
+            {{- if $v.audit.signingKey.existingSecret }}
+            - { name: audit-key, mountPath: /run/valetkey/audit, readOnly: true }
+            {{- end }}
             {{- if $v.policies }}
             - { name: policies, mountPath: /run/valetkey/policies, readOnly: true }
             {{- end }}
@@ -186,7 +186,7 @@ spec:
             - { name: kubernetes, mountPath: /run/secrets/kubernetes.io/serviceaccount, readOnly: true }
             {{- end }}
             {{- end }}
-            {{- with $v.volumeMounts }}
+            {{- with concat $v.volumeMounts $spec.volumeMounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
       volumes:
@@ -203,21 +203,21 @@ spec:
         - name: tls
           secret: { secretName: {{ $tls }}, defaultMode: 0440 }
         {{- end }}
-        {{- if and $v.vault.uri (eq $v.vault.authentication "kubernetes") }}
+        {{- if and $vault (eq $v.vault.authentication "kubernetes") }}
         - name: vault-identity
           projected:
             defaultMode: 0440
             sources:
               - serviceAccountToken: { audience: {{ $v.vault.audience | quote }}, expirationSeconds: 3600, path: token }
-        {{- else if and $v.vault.uri $v.vault.existingSecret }}
+        {{- else if and $vault $spec.vault.existingSecret }}
         - name: vault-login
-          secret: { secretName: {{ $v.vault.existingSecret }}, defaultMode: 0440 }
+          secret: { secretName: {{ $spec.vault.existingSecret }}, defaultMode: 0440 }
         {{- end }}
-        {{- if and $v.vault.uri $v.vault.caCertificate.existingConfigMap }}
+        {{- if and $vault $v.vault.caCertificate.existingConfigMap }}
         - name: vault-ca
           configMap: { name: {{ $v.vault.caCertificate.existingConfigMap }} }
         {{- end }}
-        {{- if $v.fileSource.existingSecret }}
+        {{- if and (eq $role "gateway") $v.fileSource.existingSecret }}
         - name: credentials
           secret: { secretName: {{ $v.fileSource.existingSecret }}, defaultMode: 0440 }
         {{- end }}
@@ -226,6 +226,12 @@ spec:
           configMap: { name: {{ $v.gateway.trustedCertificates.existingConfigMap }} }
         {{- end }}
         {{- if eq $role "issuer" }}
+        {{- with $v.audit.signingKey }}
+        {{- if .existingSecret }}
+        - name: audit-key
+          secret: { secretName: {{ .existingSecret }}, defaultMode: 0440, items: [{ key: {{ .key | quote }}, path: {{ .key | quote }} }] }
+        {{- end }}
+        {{- end }}
         {{- if $v.policies }}
         - name: policies
           configMap: { name: {{ include "valetkey.fullname" $root }}-policies }
@@ -241,7 +247,7 @@ spec:
                   items: [{ key: ca.crt, path: ca.crt }]
         {{- end }}
         {{- end }}
-        {{- with $v.volumes }}
+        {{- with concat $v.volumes $spec.volumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
 {{- end -}}

@@ -6,10 +6,11 @@
   "spring.datasource.url" $v.database.url
   "valetkey.public-url" (include "valetkey.publicUrl" (dict "root" $root "role" "issuer"))
   "valetkey.gateway.public-url" (include "valetkey.publicUrl" (dict "root" $root "role" "gateway"))
+  "valetkey.shutdown.delay" (printf "%vs" $v.shutdownDelaySeconds)
   "valetkey.gateway.drain" (printf "%vs" $v.gateway.drainSeconds)
   "spring.lifecycle.timeout-per-shutdown-phase" (printf "%ss" (include "valetkey.shutdownSeconds" $root))
 -}}
-{{- if ne $v.migrations.mode "start" -}}
+{{- if or (ne $v.migrations.mode "start") (eq .role "gateway") -}}
 {{- $_ := set $s "valetkey.migrations" "external" -}}
 {{- end -}}
 {{- with $v.gateway.privateOrigins -}}
@@ -18,11 +19,14 @@
 {{- if $v.gateway.trustedCertificates.existingConfigMap -}}
 {{- $_ := set $s "valetkey.gateway.trusted-certificates" (printf "/run/valetkey/trusted-certificates/%s" $v.gateway.trustedCertificates.key) -}}
 {{- end -}}
-{{- if $v.fileSource.existingSecret -}}
+{{- if and (eq .role "gateway") $v.fileSource.existingSecret -}}
 {{- $_ := set $s "valetkey.file-source.directory" "/run/valetkey/credentials" -}}
 {{- end -}}
-{{- if $v.vault.uri -}}
-{{- $s = merge $s (include "valetkey.vaultSettings" $v.vault | fromYaml) -}}
+{{- if and (eq .role "issuer") $v.audit.signingKey.existingSecret -}}
+{{- $_ := set $s "valetkey.audit.signing-key" (printf "/run/valetkey/audit/%s" $v.audit.signingKey.key) -}}
+{{- end -}}
+{{- if include "valetkey.vaultLogin" . -}}
+{{- $s = merge $s (include "valetkey.vaultSettings" (dict "vault" $v.vault "login" (index $v .role).vault) | fromYaml) -}}
 {{- end -}}
 {{- if include "valetkey.tlsSecret" . -}}
 {{- $s = merge $s (include "valetkey.tlsSettings" . | fromYaml) -}}
@@ -36,30 +40,39 @@
 {{- $_ := set $s (printf "valetkey.admin.oidc.%s" $name) $value -}}
 {{- end -}}
 {{- end -}}
-{{- range $name, $value := $v.settings -}}
+{{- range $name, $value := mergeOverwrite (deepCopy $v.settings) (index $v .role).settings -}}
 {{- $_ := set $s $name (toString $value) -}}
 {{- end -}}
 {{- toYaml $s -}}
 {{- end -}}
 
+{{- /* Not empty if the role logs in at Vault. No login is shared: an issuer needs no credential of a destination. */ -}}
+{{- define "valetkey.vaultLogin" -}}
+{{- $vault := .root.Values.vault -}}
+{{- $login := (index .root.Values .role).vault -}}
+{{- if $vault.uri -}}
+{{- get (dict "kubernetes" $login.role "approle" $login.roleId "token" $login.existingSecret) $vault.authentication -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "valetkey.vaultSettings" -}}
-valetkey.vault.uri: {{ .uri | quote }}
-valetkey.vault.authentication: {{ .authentication }}
-{{- if .namespace }}
-valetkey.vault.namespace: {{ .namespace | quote }}
+valetkey.vault.uri: {{ .vault.uri | quote }}
+valetkey.vault.authentication: {{ .vault.authentication }}
+{{- if .vault.namespace }}
+valetkey.vault.namespace: {{ .vault.namespace | quote }}
 {{- end }}
-{{- if .mount }}
-valetkey.vault.mount: {{ .mount | quote }}
+{{- if .vault.mount }}
+valetkey.vault.mount: {{ .vault.mount | quote }}
 {{- end }}
-{{- if .caCertificate.existingConfigMap }}
-valetkey.vault.ca-certificate: /run/valetkey/vault-ca/{{ .caCertificate.key }}
+{{- if .vault.caCertificate.existingConfigMap }}
+valetkey.vault.ca-certificate: /run/valetkey/vault-ca/{{ .vault.caCertificate.key }}
 {{- end }}
-{{- if eq .authentication "kubernetes" }}
-valetkey.vault.role: {{ .role | quote }}
+{{- if eq .vault.authentication "kubernetes" }}
+valetkey.vault.role: {{ .login.role | quote }}
 valetkey.vault.jwt-file: /run/valetkey/vault/token
-{{- else if eq .authentication "approle" }}
-valetkey.vault.role-id: {{ .roleId | quote }}
-{{- if .existingSecret }}
+{{- else if eq .vault.authentication "approle" }}
+valetkey.vault.role-id: {{ .login.roleId | quote }}
+{{- if .login.existingSecret }}
 valetkey.vault.secret-id-file: /run/valetkey/vault/secret-id
 {{- end }}
 {{- else }}

@@ -46,11 +46,33 @@ class ChartSchemaTest {
           settings.spring\\.datasource\\.password=x            | invalid propertyName 'spring.datasource.password'
           migrations.mode=never                                | at '/migrations/mode': value must be one of
           vault.uri=http://vault.example.com                   | at '/vault/uri'
+          vault.role=shared                                    | at '/vault': additional properties 'role' not allowed
+          gateway.vault.token=x                                | at '/gateway/vault': additional properties 'token' not allowed
+          issuer.settings.valetkey\\.vault\\.token=x           | invalid propertyName 'valetkey.vault.token'
+          settings.valetkey\\.audit\\.signing-key=x            | invalid propertyName 'valetkey.audit.signing-key'
+          settings.valetkey\\.audit\\.sinks\\.file=x           | invalid propertyName 'valetkey.audit.sinks.file'
+          gateway.settings.valetkey\\.audit\\.sinks\\.file=x   | invalid propertyName 'valetkey.audit.sinks.file'
           agents.admission.action=Ignore                       | at '/agents/admission/action'
           image.digest=sha256:1                                | at '/image/digest'
           """)
   void value_thatIsWrong_isRefusedByItsName(String value, String said) {
     assertThat(Chart.template("minimum", "--set", value).unsuccessfully()).contains(said);
+  }
+
+  /** To nowhere in particular is to everywhere, in a NetworkPolicy. */
+  @Test
+  void rangesAndPorts_ofARuleAreNeverNone() {
+    for (String list :
+        List.of(
+            "privateCidrs",
+            "dns/ports",
+            "identity/ports",
+            "upstreams/ports",
+            "upstreams/privatePorts")) {
+      String value = "networkPolicy." + list.replace('/', '.') + "=[]";
+      assertThat(Chart.template("minimum", "--set-json", value).unsuccessfully())
+          .contains("at '/networkPolicy/" + list + "': minItems");
+    }
   }
 
   @Test

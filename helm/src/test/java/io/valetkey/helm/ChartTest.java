@@ -10,7 +10,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -104,6 +103,7 @@ class ChartTest {
       for (String probe : List.of("startupProbe", "livenessProbe", "readinessProbe")) {
         assertThat(container.at("/" + probe + "/httpGet/port").asString()).isEqualTo("management");
       }
+      assertThat(container.at("/startupProbe/httpGet/path").asString()).endsWith("/startup");
       assertThat(container.at("/livenessProbe/httpGet/path").asString()).endsWith("/liveness");
       assertThat(container.at("/readinessProbe/httpGet/path").asString()).endsWith("/readiness");
     }
@@ -127,19 +127,32 @@ class ChartTest {
   }
 
   @Test
-  void gracePeriod_hasRoomForPreStopAndDrain() {
-    for (int drain : List.of(0, 25, 900)) {
-      Rendered chart = Chart.render("minimum", "--set", "gateway.drainSeconds=" + drain);
-      JsonNode pod = chart.one("Deployment", "v-valetkey-gateway").at("/spec/template/spec");
-      int preStop = pod.at("/containers/0/lifecycle/preStop/sleep/seconds").asInt();
-      Map<String, String> settings = settings(chart, "gateway");
-      int phase =
-          Integer.parseInt(
-              settings.get("spring.lifecycle.timeout-per-shutdown-phase").replace("s", ""));
-      assertThat(preStop).isPositive();
-      assertThat(settings).containsEntry("valetkey.gateway.drain", drain + "s");
-      assertThat(phase).isGreaterThan(drain);
-      assertThat(pod.at("/terminationGracePeriodSeconds").asInt()).isGreaterThan(preStop + phase);
+  void gracePeriod_hasRoomForDelayAndDrain() {
+    assertThat(settings(Chart.render("minimum"), "gateway"))
+        .containsEntry("valetkey.shutdown.delay", "5s");
+    for (int delay : List.of(0, 300)) {
+      for (int drain : List.of(0, 25, 900)) {
+        Rendered chart =
+            Chart.render(
+                "minimum",
+                "--set",
+                "shutdownDelaySeconds=" + delay + ",gateway.drainSeconds=" + drain);
+        for (String role : List.of("issuer", "gateway")) {
+          JsonNode pod = chart.one("Deployment", "v-valetkey-" + role).at("/spec/template/spec");
+          Map<String, String> settings = settings(chart, role);
+          int phase =
+              Integer.parseInt(
+                  settings.get("spring.lifecycle.timeout-per-shutdown-phase").replace("s", ""));
+          assertThat(settings)
+              .containsEntry("valetkey.shutdown.delay", delay + "s")
+              .containsEntry("valetkey.gateway.drain", drain + "s");
+          assertThat(phase).isGreaterThan(drain);
+          assertThat(pod.at("/terminationGracePeriodSeconds").asInt())
+              .isGreaterThanOrEqualTo(delay + phase + 10);
+          // The process itself waits.
+          assertThat(pod.at("/containers/0").has("lifecycle")).isFalse();
+        }
+      }
     }
   }
 
@@ -167,94 +180,8 @@ class ChartTest {
             "spring.datasource.username",
             "spring.datasource.password",
             "valetkey.admin.bootstrap-token",
-            "spring.datasource.hikari.data-source-properties.sslpassword");
-  }
-
-  @Test
-  void ownersLogin_isOnlyWhereItMigrates() {
-    assertThat(Chart.template("minimum", "--set", "migrations.existingSecret=owner").output())
-        .contains("spring.flyway.password");
-    Rendered job = Chart.render("everything");
-    assertThat(job.all("Deployment").toString())
-        .doesNotContain("spring.flyway.password", "valetkey-owner");
-    assertThat(job.one("Job", "v-valetkey-migrate").toString()).contains("valetkey-owner");
-    assertThat(settings(job, "issuer")).containsEntry("valetkey.migrations", "external");
-    assertThat(settings(Chart.render("tls-in-front"), "issuer"))
-        .containsEntry("valetkey.migrations", "external");
-    assertThat(settings(Chart.render("minimum"), "issuer"))
-        .doesNotContainKey("valetkey.migrations");
-  }
-
-  @Test
-  void agents_mayReachDnsIssuerAndGatewayAndNothingElse() {
-    Rendered chart = Chart.render("tls-in-front");
-    JsonNode policy = chart.one("NetworkPolicy", "v-valetkey-agents");
-    assertThat(policy.at("/metadata/namespace").asString()).isEqualTo("agents");
-    assertThat(policy.at("/spec/podSelector").size()).isZero();
-    assertThat(texts(policy.at("/spec/policyTypes"))).containsExactly("Egress");
-    List<JsonNode> egress = each(policy.at("/spec/egress")).toList();
-    assertThat(egress).hasSize(3);
-    assertThat(egress.get(0).at("/to/0/podSelector/matchLabels/k8s-app").asString())
-        .isEqualTo("kube-dns");
-    for (int i = 1; i < 3; i++) {
-      String role = List.of("issuer", "gateway").get(i - 1);
-      JsonNode to = egress.get(i).at("/to");
-      assertThat(to.size()).isEqualTo(1);
-      JsonNode pods = to.at("/0/podSelector/matchLabels");
-      assertThat(pods.at("/app.kubernetes.io~1component").asString()).isEqualTo(role);
-      assertThat(pods)
-          .isEqualTo(
-              chart.one("Deployment", "v-valetkey-" + role).at("/spec/selector/matchLabels"));
-      assertThat(to.at("/0/namespaceSelector/matchLabels/kubernetes.io~1metadata.name").asString())
-          .isEqualTo("valetkey");
-      assertThat(egress.get(i).at("/ports").size()).isEqualTo(1);
-    }
-  }
-
-  @Test
-  void agents_areLabelledUnlessAllPodsAre() {
-    assertThat(
-            Chart.render("everything")
-                .one("NetworkPolicy", "v-valetkey-agents")
-                .at("/spec/podSelector/matchLabels/valetkey.io~1agent")
-                .asString())
-        .isEqualTo("true");
-    assertThat(
-            Chart.template("everything", "--set", "agents.podSelector.valetkey\\.io/agent=null")
-                .unsuccessfully())
-        .contains("agents.podSelector is empty; say agents.allPods: true");
-    assertThat(Chart.template("everything", "--set-json", "agents.namespaces=[]").unsuccessfully())
-        .contains("agents.admission.enabled needs agents.namespaces");
-  }
-
-  @Test
-  void neitherRole_mayReachAMetadataService() {
-    for (String set : List.of("minimum", "everything")) {
-      for (String role : List.of("issuer", "gateway")) {
-        JsonNode egress =
-            Chart.render(set).one("NetworkPolicy", "v-valetkey-" + role).at("/spec/egress");
-        List<JsonNode> blocks =
-            each(egress)
-                .flatMap(rule -> each(rule.at("/to")))
-                .map(to -> to.at("/ipBlock"))
-                .filter(block -> block.at("/cidr").asString("").matches("0\\.0\\.0\\.0/0|::/0"))
-                .toList();
-        assertThat(blocks).isNotEmpty();
-        for (JsonNode block : blocks) {
-          assertThat(Set.copyOf(texts(block.at("/except"))))
-              .containsAnyOf("169.254.0.0/16", "fd00:ec2::254/128");
-        }
-      }
-    }
-  }
-
-  @Test
-  void gateway_reachesPrivateRangesOnlyWhereDestinationsMay() {
-    JsonNode egress =
-        Chart.render("everything").one("NetworkPolicy", "v-valetkey-gateway").at("/spec/egress");
-    assertThat(egress.toString()).contains("\"cidr\":\"10.1.0.0/16\"", "\"10.0.0.0/8\"");
-    assertThat(Chart.render("minimum").one("NetworkPolicy", "v-valetkey-gateway").toString())
-        .doesNotContain("10.1.0.0/16");
+            "spring.datasource.hikari.data-source-properties.sslpassword",
+            "spring.ssl.bundle.pem.own.keystore.private-key-password");
   }
 
   @Test
@@ -293,12 +220,25 @@ class ChartTest {
   void policies_areMountedIntoTheIssuerOnly() {
     Rendered chart = Chart.render("everything");
     JsonNode documents = chart.one("ConfigMap", "v-valetkey-policies").at("/data");
-    assertThat(documents.propertyNames()).containsExactly("000-agent-claims-bot.yaml");
+    assertThat(documents.propertyNames()).containsExactly("set.yaml", "000-agent-claims-bot.yaml");
     assertThat(settings(chart, "issuer"))
         .containsEntry("valetkey.policy.directory", "/run/valetkey/policies")
         .containsEntry("valetkey.policy.owner", "helm");
     assertThat(settings(chart, "gateway")).doesNotContainKey("valetkey.policy.directory");
     assertThat(chart.one("Deployment", "v-valetkey-gateway").toString())
         .doesNotContain("/run/valetkey/policies");
+  }
+
+  @Test
+  void policies_areNumberedByTheRevisionOfTheReleaseUnlessSaidOtherwise() {
+    assertThat(set(Chart.render("everything")))
+        .isEqualTo(Map.of("managedBy", "helm", "generation", 1));
+    assertThat(set(Chart.render("everything", "--set", "policyGeneration=2000000000")))
+        .containsEntry("generation", 2_000_000_000);
+  }
+
+  private static Map<String, Object> set(Rendered chart) {
+    return new Yaml()
+        .load(chart.one("ConfigMap", "v-valetkey-policies").at("/data/set.yaml").asString());
   }
 }

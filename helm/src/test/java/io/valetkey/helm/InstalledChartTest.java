@@ -63,6 +63,7 @@ class InstalledChartTest {
         .successfully();
     kubectl("apply", "-f", Chart.RESOURCES.resolve("definitions").toString()).successfully();
     kubectl("wait", "--for=condition=Established", "crd", "--all").successfully();
+    agent("before", List.of(KEY));
     helm("install", "v", "-n", "valetkey", "everything").successfully();
     await()
         .atMost(Duration.ofSeconds(30))
@@ -98,6 +99,56 @@ class InstalledChartTest {
       containers: [{ name: agent, image: agent, env: [
         { name: OPENAI_API_KEY, value: anything }, { name: DB_PASSWORD, value: anything } ] }]
       """;
+
+  private static final Map<String, String> KEY = Map.of("name", "API_KEY", "value", "anything");
+
+  /** An agent that stays when it is deleted, until its finalizer is taken off. */
+  private static void agent(String name, List<Map<String, String>> env) {
+    kubernetes.send(
+        "POST",
+        "/api/v1/namespaces/agents/pods",
+        Map.of(
+            "metadata",
+            Map.of(
+                "name",
+                name,
+                "labels",
+                Map.of("valetkey.io/agent", "true"),
+                "finalizers",
+                List.of("example.com/later")),
+            "spec",
+            Map.of("containers", List.of(Map.of("name", "agent", "image", "agent", "env", env)))));
+  }
+
+  private static Chart.Ran letGo(String pod) {
+    return kubectl(
+        "patch",
+        "-n",
+        "agents",
+        "pod/" + pod,
+        "--type=merge",
+        "-p",
+        "{\"metadata\":{\"finalizers\":null}}");
+  }
+
+  private static Chart.Ran debug(String name) {
+    ObjectNode pod =
+        (ObjectNode) kubernetes.send("GET", "/api/v1/namespaces/agents/pods/" + name, null);
+    ((ObjectNode) pod.at("/spec"))
+        .set(
+            "ephemeralContainers",
+            JsonMapper.shared()
+                .readTree(
+                    """
+                    [{"name": "debug", "image": "debug", "env": [{"name": "API_KEY", "value": "anything"}]}]
+                    """));
+    return kubectl(
+        "replace",
+        "--raw",
+        "/api/v1/namespaces/agents/pods/" + name + "/ephemeralcontainers",
+        "-f",
+        file(name + ".json", pod.toString()).toString());
+  }
 
   /** Asks the API server to make a pod that is an agent, without keeping it. */
   private static Chart.Ran create(String namespace, String spec) {
@@ -258,26 +309,41 @@ class InstalledChartTest {
         .contains("The label valetkey.io/agent makes this pod an agent");
     kubectl("label", "-n", "agents", "pod/later", "other=label").successfully();
 
-    ObjectNode pod =
-        (ObjectNode) kubernetes.send("GET", "/api/v1/namespaces/agents/pods/later", null);
-    ((ObjectNode) pod.at("/spec"))
-        .set(
-            "ephemeralContainers",
-            JsonMapper.shared()
-                .readTree(
-                    """
-                    [{"name": "debug", "image": "debug", "env": [{"name": "API_KEY", "value": "anything"}]}]
-                    """));
-    assertThat(
-            kubectl(
-                    "replace",
-                    "--raw",
-                    "/api/v1/namespaces/agents/pods/later/ephemeralcontainers",
-                    "-f",
-                    file("later.json", pod.toString()).toString())
-                .unsuccessfully())
+    assertThat(debug("later").unsuccessfully())
         .contains("container debug has a secret in its environment: API_KEY");
     kubernetes.deletePod("agents", "later");
+  }
+
+  @Test
+  void agent_thatIsEnding_isStillAnAgent() {
+    agent("ending", List.of());
+    kubectl("delete", "-n", "agents", "pod/ending", "--wait=false").successfully();
+    assertThat(
+            kubectl("label", "-n", "agents", "pod/ending", "valetkey.io/agent-").unsuccessfully())
+        .contains("The label valetkey.io/agent makes this pod an agent");
+    assertThat(debug("ending").unsuccessfully())
+        .contains("container debug has a secret in its environment: API_KEY");
+    letGo("ending").successfully();
+    kubectl("wait", "-n", "agents", "--for=delete", "pod/ending", "--timeout=10s").successfully();
+  }
+
+  @Test
+  void agent_fromBeforeThePolicy_isAnnotatedAndEnds() {
+    kubectl("annotate", "-n", "agents", "pod/before", "seen=yes").successfully();
+    assertThat(kubectl("label", "-n", "agents", "pod/before", "other=label").unsuccessfully())
+        .contains("API_KEY");
+    kubectl("delete", "-n", "agents", "pod/before", "--wait=false").successfully();
+    letGo("before").successfully();
+    kubectl("wait", "-n", "agents", "--for=delete", "pod/before", "--timeout=10s").successfully();
+  }
+
+  @Test
+  void admission_ofAnAgentWithTheNetworkOfItsNode_refuses() {
+    String spec = "containers: [{ name: agent, image: agent }]\nhostNetwork: ";
+    assertThat(create("agents", spec + "true").unsuccessfully())
+        .contains("hostNetwork gives the pod the network of its node");
+    create("agents", spec + "false").successfully();
+    create("agents", "labels: { app: web }", spec + "true").successfully();
   }
 
   @Test
@@ -339,6 +405,8 @@ class InstalledChartTest {
 
     assertThat(helm("upgrade", "w", "-n", "second", "everything").successfully())
         .contains("helm test w -n second");
+    assertThat(kubectl("get", "-n", "second", "cm/w-valetkey-policies", "-o", "json").output())
+        .contains("generation: 2");
     assertThat(objects("w"))
         .contains(
             "ingress.networking.k8s.io/w-valetkey-issuer",

@@ -89,17 +89,19 @@ class ReachTest {
             login(RealPostgres.APPLICATION),
             "valetkey-owner",
             login(RealPostgres.OWNER),
+            "credentials",
+            Map.of("openai", "not-needed-here"),
             "issuer-tls",
             tls,
             "gateway-tls",
             tls);
     Map<String, String> values = new LinkedHashMap<>();
     values.put("database.url", database);
-    values.put("migrations.mode", "job");
     values.put("migrations.existingSecret", "valetkey-owner");
     values.put("publicUrl", "https://127.0.0.1:" + api);
     values.put("gateway.publicUrl", "https://127.0.0.1:" + gateway);
     values.put("agents.namespaces[0]", "agents");
+    values.put("fileSource.existingSecret", "credentials");
     values.put("policies[0].kind", "destination");
     values.put("policies[0].name", "openai");
     values.put("policies[0].spec.kind", "http");
@@ -127,12 +129,18 @@ class ReachTest {
       awaitReady(issuer, issuerManagement);
       await()
           .atMost(Duration.ofSeconds(30))
-          .untilAsserted(
-              () -> assertThat(destinations(database)).as(issuer.log()).containsExactly("openai"));
+          .untilAsserted(() ->
+              assertThat(names(database, "SELECT name FROM destination"))
+                  .as(issuer.log())
+                  .containsExactly("openai"));
+      assertThat(names(database, "SELECT name || ' ' || generation FROM policy_owner"))
+          .containsExactly("helm 1");
+      assertThat(folder.resolve("issuer/credentials")).doesNotExist();
       assertThat(reach(test, outOfReach).unsuccessfully())
           .contains("ok: the issuer publishes its keys", "FAILED: the gateway answers");
       try (LocalPod carrier = LocalPod.start(gateways, gatewayPod, secrets, folder("gateway"))) {
         awaitReady(carrier, gatewayManagement);
+        assertThat(folder.resolve("gateway/credentials/openai")).exists();
         assertThat(reach(test, outOfReach).successfully())
             .contains("ok: the gateway answers", "ok: " + outOfReach + " is out of reach")
             .doesNotContain("FAILED");
@@ -144,10 +152,10 @@ class ReachTest {
     }
   }
 
-  private static List<String> destinations(String database) throws SQLException {
+  private static List<String> names(String database, String query) throws SQLException {
     List<String> names = new ArrayList<>();
     try (var connection = DriverManager.getConnection(database, RealPostgres.OWNER, "");
-        var rows = connection.createStatement().executeQuery("SELECT name FROM destination")) {
+        var rows = connection.createStatement().executeQuery(query)) {
       while (rows.next()) {
         names.add(rows.getString(1));
       }

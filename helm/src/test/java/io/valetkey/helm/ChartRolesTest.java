@@ -1,0 +1,128 @@
+package io.valetkey.helm;
+
+import static io.valetkey.helm.ChartTest.settings;
+import static io.valetkey.helm.Rendered.each;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.valetkey.realparts.NeedsHelm;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import tools.jackson.databind.JsonNode;
+
+/** What one role has that the other has not. */
+@NeedsHelm
+class ChartRolesTest {
+
+  private static JsonNode pod(Rendered chart, String role) {
+    return chart.one("Deployment", "v-valetkey-" + role).at("/spec/template/spec");
+  }
+
+  @Test
+  void credentialsOfDestinations_areAtTheGatewayOnly() {
+    Rendered chart = Chart.render("everything");
+    assertThat(pod(chart, "gateway").toString()).contains("\"secretName\":\"credentials\"");
+    assertThat(settings(chart, "gateway"))
+        .containsEntry("valetkey.file-source.directory", "/run/valetkey/credentials");
+    assertThat(pod(chart, "issuer").toString()).doesNotContain("credentials");
+    assertThat(settings(chart, "issuer")).doesNotContainKey("valetkey.file-source.directory");
+  }
+
+  @Test
+  void auditKey_isAFileOfTheIssuerAndNowhereElse() {
+    Rendered chart = Chart.render("everything");
+    JsonNode volume = named(pod(chart, "issuer").at("/volumes"), "audit-key");
+    JsonNode mount = named(pod(chart, "issuer").at("/containers/0/volumeMounts"), "audit-key");
+    assertThat(volume.at("/secret/secretName").asString()).isEqualTo("valetkey-audit-key");
+    assertThat(settings(chart, "issuer"))
+        .containsEntry(
+            "valetkey.audit.signing-key",
+            mount.at("/mountPath").asString() + "/" + volume.at("/secret/items/0/path").asString());
+    assertThat(pod(chart, "gateway").toString()).doesNotContain("audit-key");
+    assertThat(settings(chart, "gateway")).doesNotContainKey("valetkey.audit.signing-key");
+    assertThat(chart.one("Job", "v-valetkey-migrate").toString()).doesNotContain("audit-key");
+    assertThat(settings(Chart.render("minimum"), "issuer"))
+        .doesNotContainKey("valetkey.audit.signing-key");
+  }
+
+  private static JsonNode named(JsonNode all, String name) {
+    return each(all).filter(n -> n.at("/name").asString().equals(name)).findFirst().orElseThrow();
+  }
+
+  @Test
+  void vault_isLoggedInToByEachRoleAsItself() {
+    Rendered kubernetes = Chart.render("everything");
+    assertThat(settings(kubernetes, "issuer")).containsEntry("valetkey.vault.role", "leases");
+    assertThat(settings(kubernetes, "gateway")).containsEntry("valetkey.vault.role", "credentials");
+    Rendered unnamed = Chart.render("minimum", "--set", "vault.uri=https://vault.example.com:8200");
+    for (String role : List.of("issuer", "gateway")) {
+      assertThat(settings(unnamed, role)).containsEntry("valetkey.vault.role", "valetkey-" + role);
+      assertThat(pod(unnamed, role).at("/serviceAccountName").asString())
+          .isEqualTo("v-valetkey-" + role);
+    }
+  }
+
+  @Test
+  void vault_isNothingToARoleWithoutALogin() {
+    Rendered gatewayOnly = Chart.render("tls-in-front");
+    assertThat(settings(gatewayOnly, "gateway"))
+        .containsEntry("valetkey.vault.role-id", "gateway")
+        .containsEntry("valetkey.vault.secret-id-file", "/run/valetkey/vault/secret-id");
+    assertThat(pod(gatewayOnly, "gateway").toString()).contains("vault-login");
+    assertThat(settings(gatewayOnly, "issuer").keySet())
+        .noneMatch(name -> name.startsWith("valetkey.vault."));
+    assertThat(pod(gatewayOnly, "issuer").toString()).doesNotContain("vault");
+    assertThat(gatewayOnly.one("NetworkPolicy", "v-valetkey-gateway").toString()).contains("8200");
+    assertThat(gatewayOnly.one("NetworkPolicy", "v-valetkey-issuer").toString())
+        .doesNotContain("8200");
+  }
+
+  @Test
+  void whatIsGivenToOneRole_isNotAtTheOther() {
+    Rendered chart = Chart.render("everything");
+    assertThat(pod(chart, "issuer").toString())
+        .contains("issuers-own", "audit-sinks", "/run/valetkey/sinks", "client-key", "/extra")
+        .doesNotContain("gateways-own", "/own\"");
+    assertThat(pod(chart, "gateway").toString())
+        .contains("gateways-own", "/own\"", "client-key", "/extra")
+        .doesNotContain("issuers-own", "audit-sinks", "/run/valetkey/sinks");
+    assertThat(settings(chart, "issuer"))
+        .containsKey("valetkey.audit.sinks.webhook.url")
+        .containsEntry("valetkey.stop.staleness", "4s")
+        .containsEntry("valetkey.issuance.tokens-per-minute", "100")
+        .doesNotContainKey("valetkey.credential.ttl");
+    assertThat(settings(chart, "gateway"))
+        .containsEntry("valetkey.credential.ttl", "4m")
+        .containsEntry("valetkey.stop.staleness", "5s")
+        .containsEntry("valetkey.issuance.tokens-per-minute", "100")
+        .doesNotContainKey("valetkey.audit.sinks.webhook.url");
+    assertThat(chart.one("Job", "v-valetkey-migrate").toString())
+        .contains("/extra")
+        .doesNotContain("issuers-own", "gateways-own", "audit-sinks");
+  }
+
+  @Test
+  void ownersLogin_isInTheMigrationOnlyUnlessAskedForOtherwise() {
+    Rendered chart = Chart.render("minimum", "--set", "migrations.existingSecret=valetkey-owner");
+    assertThat(chart.all("Deployment").toString())
+        .doesNotContain("spring.flyway.password", "valetkey-owner");
+    assertThat(chart.one("Job", "v-valetkey-migrate").toString()).contains("valetkey-owner");
+    for (Rendered each : List.of(chart, Chart.render("tls-in-front"))) {
+      assertThat(settings(each, "issuer")).containsEntry("valetkey.migrations", "external");
+      assertThat(settings(each, "gateway")).containsEntry("valetkey.migrations", "external");
+    }
+  }
+
+  @Test
+  void ownersLogin_whenIssuersMigrateAtTheirStart_isNotAtGateways() {
+    Rendered chart =
+        Chart.render(
+            "minimum", "--set", "migrations.mode=start,migrations.existingSecret=valetkey-owner");
+    assertThat(chart.all("Job")).isEmpty();
+    assertThat(pod(chart, "issuer").toString())
+        .contains("spring.flyway.password", "valetkey-owner");
+    assertThat(settings(chart, "issuer")).doesNotContainKey("valetkey.migrations");
+    assertThat(pod(chart, "gateway").toString())
+        .doesNotContain("spring.flyway.password", "valetkey-owner");
+    assertThat(settings(chart, "gateway")).containsEntry("valetkey.migrations", "external");
+  }
+}
