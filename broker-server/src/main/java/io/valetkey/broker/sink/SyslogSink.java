@@ -59,7 +59,9 @@ public final class SyslogSink implements Sink {
     }
   }
 
-  /** A receiver that does not read would hold a write for ever; no time-out of a socket bounds it. */
+  /**
+   * A receiver that does not read would hold a write for ever; no time-out of a socket bounds it.
+   */
   private static void closeLater(Socket open) {
     try {
       Thread.sleep(TIMEOUT_MILLIS);

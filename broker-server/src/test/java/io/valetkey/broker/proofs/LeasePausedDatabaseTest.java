@@ -11,6 +11,11 @@ import io.valetkey.broker.lease.VaultProxy;
 import io.valetkey.broker.lease.VaultProxy.Fault;
 import io.valetkey.realparts.NeedsVault;
 import io.valetkey.realparts.RealVault;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse.BodyHandlers;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
@@ -42,6 +47,9 @@ class LeasePausedDatabaseTest {
         String token = LeaseWorld.token(broker.url(), "bot-subject", "orders-db");
         for (String path : List.of("auth/token/create/", "database/creds/")) {
           String method = path.startsWith("auth") ? "POST" : "GET";
+          // Else it would be refused before it asks Vault, and the fault would come when nobody
+          // expects it.
+          await("it is ready", BOUND, () -> isReady(broker));
           proxy.plan(method, path, Fault.MEANWHILE, database::freeze);
           long begun = System.nanoTime();
 
@@ -68,6 +76,19 @@ class LeasePausedDatabaseTest {
             });
         orders.connect(again[0].username(), again[0].password()).close();
       }
+    }
+  }
+
+  private static boolean isReady(RunningBroker broker) {
+    URI probe = URI.create(broker.managementUrl() + "/actuator/health/readiness");
+    try (HttpClient http = HttpClient.newHttpClient()) {
+      return http.send(HttpRequest.newBuilder(probe).build(), BodyHandlers.discarding())
+              .statusCode()
+          == 200;
+    } catch (IOException e) {
+      return false;
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
     }
   }
 }

@@ -11,6 +11,7 @@ import io.valetkey.realparts.TestAuthority;
 import java.io.DataInputStream;
 import java.io.EOFException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
@@ -101,15 +102,24 @@ class SinkTest {
         requireEachOnceInOrder(records(posted), written);
         requireEachOnceInOrder(records(logged), written);
         requireEachOnceInOrder(records(exported), written);
-        List<JsonNode> lines = new ArrayList<>();
-        for (String line : Files.readAllLines(folder.resolve("audit.log"))) {
-          lines.add(JSON.readTree(line));
-        }
-        requireEachOnceInOrder(records(lines), written);
+        await(() -> records(lines(folder)).size() >= written.size());
+        requireEachOnceInOrder(records(lines(folder)), written);
       }
     } finally {
       webhook.stop(0);
     }
+  }
+
+  private static List<JsonNode> lines(Path folder) {
+    List<JsonNode> lines = new ArrayList<>();
+    try {
+      for (String line : Files.readAllLines(folder.resolve("audit.log"))) {
+        lines.add(JSON.readTree(line));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    return lines;
   }
 
   /** All that a receiver has is what the database has, each record once, each writer in order. */
