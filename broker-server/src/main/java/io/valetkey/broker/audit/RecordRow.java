@@ -1,5 +1,6 @@
 package io.valetkey.broker.audit;
 
+import io.valetkey.broker.crypto.Sha256;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
@@ -91,7 +92,7 @@ public record RecordRow(Instant time, List<@Nullable String> texts) {
         buffer.put((byte) 1).putInt(bytes.length).put(bytes);
       }
     }
-    return Seal.sha256(buffer.array());
+    return Sha256.of(buffer.array());
   }
 
   private static @Nullable String storable(@Nullable String text) {

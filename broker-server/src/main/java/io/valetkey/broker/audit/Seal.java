@@ -1,9 +1,8 @@
 package io.valetkey.broker.audit;
 
+import io.valetkey.broker.crypto.Sha256;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.Arrays;
@@ -59,19 +58,11 @@ public record Seal(
     ByteBuffer buffer = ByteBuffer.allocate(FIXED + leaves.length).put(DOMAIN).put(previous);
     buffer.putLong(writer).putLong(firstSeq).putLong(lastSeq);
     buffer.putLong(micros(firstTime)).putLong(micros(lastTime)).put(leaves);
-    return sha256(buffer.array());
+    return Sha256.of(buffer.array());
   }
 
-  static long micros(Instant time) {
+  /** A time as it is hashed: microseconds since 1970. */
+  public static long micros(Instant time) {
     return ChronoUnit.MICROS.between(Instant.EPOCH, time);
-  }
-
-  /** SHA-256. */
-  public static byte[] sha256(byte[] bytes) {
-    try {
-      return MessageDigest.getInstance("SHA-256").digest(bytes);
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
-    }
   }
 }

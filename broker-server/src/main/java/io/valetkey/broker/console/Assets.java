@@ -1,13 +1,12 @@
 package io.valetkey.broker.console;
 
+import io.valetkey.broker.crypto.Sha256;
 import io.swagger.v3.oas.annotations.Hidden;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.Map;
 import org.springframework.core.io.ClassPathResource;
@@ -45,12 +44,10 @@ class Assets {
   private static Asset read(String path, MediaType type) {
     try (InputStream file = new ClassPathResource(path).getInputStream()) {
       byte[] bytes = file.readAllBytes();
-      byte[] digest = MessageDigest.getInstance("SHA-256").digest(bytes);
+      byte[] digest = Sha256.of(bytes);
       return new Asset(bytes, type, HexFormat.of().formatHex(digest, 0, 8));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every Java has SHA-256", e);
     }
   }
 

@@ -1,12 +1,10 @@
 package io.valetkey.broker.console;
 
+import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.console.Session.Via;
 import io.valetkey.broker.control.Admin;
 import io.valetkey.broker.control.BootstrapToken;
 import io.valetkey.broker.control.Role;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.security.SecureRandom;
 import java.time.Clock;
 import java.time.Duration;
@@ -51,7 +49,7 @@ final class Sessions {
         .sql(
             "INSERT INTO console_session (id_hash, name, roles, via, ends_at) VALUES (:id, :name,"
                 + " :roles, :via, now() + :millis * interval '1 millisecond')")
-        .param("id", hash(cookie))
+        .param("id", Sha256.of(cookie))
         .param("name", admin.name())
         .param("roles", String.join(" ", admin.roles().stream().map(Sessions::word).toList()))
         .param("via", via.name().toLowerCase(Locale.ROOT))
@@ -76,7 +74,7 @@ final class Sessions {
    * @param active whether a person did something; what a page does by itself keeps nobody signed in
    */
   Optional<Session> find(String cookie, boolean active) {
-    byte[] id = hash(cookie);
+    byte[] id = Sha256.of(cookie);
     Optional<Session> found =
         database
             .sql(
@@ -109,7 +107,7 @@ final class Sessions {
 
   /** Signs out, at every replica. */
   void close(String cookie) {
-    database.sql("DELETE FROM console_session WHERE id_hash = ?").param(hash(cookie)).update();
+    database.sql("DELETE FROM console_session WHERE id_hash = ?").param(Sha256.of(cookie)).update();
   }
 
   private static String word(Role role) {
@@ -120,14 +118,5 @@ final class Sessions {
     return Arrays.stream(words.split(" ", -1))
         .flatMap(word -> Role.named(word).stream())
         .collect(Collectors.toUnmodifiableSet());
-  }
-
-  private static byte[] hash(String cookie) {
-    try {
-      return MessageDigest.getInstance("SHA-256")
-          .digest(cookie.getBytes(StandardCharsets.US_ASCII));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every Java has SHA-256", e);
-    }
   }
 }

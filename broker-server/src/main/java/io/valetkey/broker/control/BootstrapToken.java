@@ -1,9 +1,9 @@
 package io.valetkey.broker.control;
 
+import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.secret.SecretValue;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.sql.Types;
 import java.time.Clock;
 import java.time.Duration;
@@ -107,11 +107,6 @@ public final class BootstrapToken {
   }
 
   private static String sha256(String token) {
-    try {
-      byte[] bytes = token.getBytes(StandardCharsets.UTF_8);
-      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("Every Java has SHA-256", e);
-    }
+    return HexFormat.of().formatHex(Sha256.of(token));
   }
 }

@@ -1,12 +1,10 @@
 package io.valetkey.broker.evidence;
 
+import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.audit.Seal;
 import io.valetkey.broker.evidence.Checkpoint.Head;
 import java.nio.ByteBuffer;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
-import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -21,25 +19,17 @@ final class SealDigest {
   /** A checkpoint of a busy minute must stay a small document. */
   private static final int MOST_HEADS = 1_000;
 
-  private final MessageDigest digest;
+  private final MessageDigest digest = Sha256.digest();
   private final Map<Long, Head> heads = new LinkedHashMap<>();
   private boolean headsComplete = true;
   private long seals;
   private long records;
 
-  SealDigest() {
-    try {
-      this.digest = MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
-    }
-  }
-
   void add(Seal seal) {
     ByteBuffer numbers = ByteBuffer.allocate(6 * Long.BYTES);
     numbers.putLong(seal.position()).putLong(seal.writer());
     numbers.putLong(seal.firstSeq()).putLong(seal.lastSeq());
-    numbers.putLong(micros(seal.firstTime())).putLong(micros(seal.lastTime()));
+    numbers.putLong(Seal.micros(seal.firstTime())).putLong(Seal.micros(seal.lastTime()));
     digest.update(numbers.array());
     digest.update(seal.leaves());
     digest.update(seal.hash());
@@ -51,10 +41,6 @@ final class SealDigest {
     } else {
       headsComplete = false;
     }
-  }
-
-  private static long micros(Instant time) {
-    return ChronoUnit.MICROS.between(Instant.EPOCH, time);
   }
 
   long seals() {

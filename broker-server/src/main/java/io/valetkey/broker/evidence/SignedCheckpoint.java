@@ -1,6 +1,6 @@
 package io.valetkey.broker.evidence;
 
-import io.valetkey.broker.audit.Seal;
+import io.valetkey.broker.crypto.Sha256;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.PublicKey;
@@ -21,7 +21,7 @@ record SignedCheckpoint(String jws) {
 
   /** SHA-256 of the JWS, in hexadecimal: what the next checkpoint names. */
   String hash() {
-    return HexFormat.of().formatHex(Seal.sha256(jws.getBytes(StandardCharsets.US_ASCII)));
+    return HexFormat.of().formatHex(Sha256.of(jws));
   }
 
   /** What it states, whoever signed it; null if it cannot be read. */

@@ -1,10 +1,8 @@
 package io.valetkey.broker.identity;
 
+import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -117,13 +115,7 @@ public final class UsedOnce {
   }
 
   private static String digest(String jti) {
-    try {
-      byte[] hash =
-          MessageDigest.getInstance("SHA-256").digest(jti.getBytes(StandardCharsets.UTF_8));
-      return Base64.getUrlEncoder().withoutPadding().encodeToString(hash);
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java has SHA-256", e);
-    }
+    return Base64.getUrlEncoder().withoutPadding().encodeToString(Sha256.of(jti));
   }
 
   private static RefusedException unavailable() {

@@ -1,9 +1,7 @@
 package io.valetkey.broker.identity;
 
+import io.valetkey.broker.crypto.Sha256;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
@@ -36,15 +34,8 @@ final class VerifiedTokens {
   record Fingerprint(long a, long b, long c, long d) {
 
     static Fingerprint of(String token) {
-      try {
-        ByteBuffer hash =
-            ByteBuffer.wrap(
-                MessageDigest.getInstance("SHA-256")
-                    .digest(token.getBytes(StandardCharsets.US_ASCII)));
-        return new Fingerprint(hash.getLong(), hash.getLong(), hash.getLong(), hash.getLong());
-      } catch (NoSuchAlgorithmException e) {
-        throw new IllegalStateException("every Java has SHA-256", e);
-      }
+      ByteBuffer hash = ByteBuffer.wrap(Sha256.of(token));
+      return new Fingerprint(hash.getLong(), hash.getLong(), hash.getLong(), hash.getLong());
     }
   }
 

@@ -1,5 +1,6 @@
 package io.valetkey.broker.issuance;
 
+import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.policy.FieldError;
 import io.valetkey.broker.policy.JsonFields;
 import io.valetkey.broker.policy.ResourceId;
@@ -11,7 +12,6 @@ import jakarta.servlet.http.HttpServletRequest;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
@@ -98,15 +98,11 @@ record LeaseRequest(String destination, @Nullable String scope, @Nullable String
 
   /** A hash of all parts, none of which can run into the next one. */
   private static String hash(@Nullable String... parts) {
-    try {
-      MessageDigest sha256 = MessageDigest.getInstance("SHA-256");
-      for (String part : parts) {
-        sha256.update(String.valueOf(part).getBytes(StandardCharsets.UTF_8));
-        sha256.update((byte) 0);
-      }
-      return HexFormat.of().formatHex(sha256.digest());
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
+    MessageDigest sha256 = Sha256.digest();
+    for (String part : parts) {
+      sha256.update(String.valueOf(part).getBytes(StandardCharsets.UTF_8));
+      sha256.update((byte) 0);
     }
+    return HexFormat.of().formatHex(sha256.digest());
   }
 }

@@ -1,12 +1,12 @@
 package io.valetkey.broker.policy;
 
+import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.policy.Plan.Action;
 import io.valetkey.broker.policy.Plan.Step;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HexFormat;
@@ -109,8 +109,7 @@ final class PlanMaker {
 
   /** Versions are never used again, so they stand for everything that is there now. */
   private static String revision(String owner, List<Step> steps) {
-    try {
-      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+    MessageDigest digest = Sha256.digest();
       digest.update(owner.getBytes(StandardCharsets.UTF_8));
       for (Step step : steps) {
         if (step.action() != Action.UNCHANGED) {
@@ -126,8 +125,5 @@ final class PlanMaker {
         }
       }
       return HexFormat.of().formatHex(digest.digest()).substring(0, REVISION_DIGITS);
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JDK has SHA-256", e);
-    }
   }
 }

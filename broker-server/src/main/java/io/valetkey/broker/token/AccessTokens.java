@@ -1,14 +1,12 @@
 package io.valetkey.broker.token;
 
+import io.valetkey.broker.crypto.Sha256;
 import com.github.benmanes.caffeine.cache.Cache;
 import com.github.benmanes.caffeine.cache.Caffeine;
 import io.valetkey.broker.identity.CompactJws;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.nio.ByteBuffer;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.time.Clock;
 import java.time.Instant;
 import java.util.Arrays;
@@ -49,7 +47,7 @@ public final class AccessTokens {
       throw new RefusedException(
           ProblemCode.STOPS_STALE, "The view of signing keys is older than its bound");
     }
-    ByteBuffer hash = sha256(compact);
+    ByteBuffer hash = ByteBuffer.wrap(Sha256.of(compact));
     AccessToken known = verified.getIfPresent(hash);
     if (known == null) {
       known = verifyAnew(compact);
@@ -142,15 +140,6 @@ public final class AccessTokens {
       return Instant.ofEpochSecond(seconds.longValue());
     }
     throw invalid("The access token has no " + name);
-  }
-
-  private static ByteBuffer sha256(String token) {
-    try {
-      return ByteBuffer.wrap(
-          MessageDigest.getInstance("SHA-256").digest(token.getBytes(StandardCharsets.UTF_8)));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
-    }
   }
 
   private static RefusedException invalid(String detail) {

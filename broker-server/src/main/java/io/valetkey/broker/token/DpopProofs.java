@@ -1,5 +1,6 @@
 package io.valetkey.broker.token;
 
+import io.valetkey.broker.crypto.Sha256;
 import com.nimbusds.jose.JOSEException;
 import com.nimbusds.jose.JWSAlgorithm;
 import com.nimbusds.jose.jwk.JWK;
@@ -8,9 +9,6 @@ import io.valetkey.broker.identity.CompactJws;
 import io.valetkey.broker.identity.UsedOnce;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
-import java.nio.charset.StandardCharsets;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.text.ParseException;
 import java.time.Clock;
 import java.time.Duration;
@@ -138,14 +136,7 @@ public final class DpopProofs {
   }
 
   private static String hash(String accessToken) {
-    try {
-      byte[] digest =
-          MessageDigest.getInstance("SHA-256")
-              .digest(accessToken.getBytes(StandardCharsets.US_ASCII));
-      return Base64.getUrlEncoder().withoutPadding().encodeToString(digest);
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every JVM has SHA-256", e);
-    }
+    return Base64.getUrlEncoder().withoutPadding().encodeToString(Sha256.of(accessToken));
   }
 
   private static void require(boolean fact, String otherwise) {
