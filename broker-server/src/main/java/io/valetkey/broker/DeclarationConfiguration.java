@@ -19,14 +19,15 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
+import java.util.Objects;
 import javax.sql.DataSource;
+import org.jspecify.annotations.Nullable;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
 import org.springframework.boot.context.event.ApplicationReadyEvent;
-import org.springframework.boot.convert.DurationStyle;
 import org.springframework.context.ApplicationListener;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
-import org.springframework.core.env.Environment;
+import org.springframework.core.env.ConfigurableEnvironment;
 import org.springframework.jdbc.core.simple.JdbcClient;
 import org.springframework.transaction.PlatformTransactionManager;
 import org.springframework.transaction.support.TransactionTemplate;
@@ -40,18 +41,35 @@ class DeclarationConfiguration {
 
   private static final String DIRECTORY = "policy.directory";
 
+  /**
+   * The folder of policy files.
+   *
+   * @param directory null if there is none
+   * @param owner whose set it is
+   * @param poll how often it is looked at
+   */
+  private record Folder(@Nullable Path directory, String owner, Duration poll) {
+
+    static Folder read(SettingsReader reader) {
+      String directory = reader.text(DIRECTORY);
+      if (directory != null && !Files.isDirectory(Path.of(directory))) {
+        reader.problem(DIRECTORY, "is not a directory that can be read");
+      }
+      String owner = reader.text("policy.owner", "files");
+      if (!ResourceId.isName(owner)) {
+        reader.problem("policy.owner", "must be 1 to 63 lower-case letters, digits and hyphens");
+      }
+      return new Folder(
+          directory == null ? null : Path.of(directory),
+          owner,
+          reader.duration(
+              "policy.poll", Duration.ofSeconds(5), Duration.ofMillis(100), Duration.ofMinutes(5)));
+    }
+  }
+
   /** Checks the settings of policy files together with all others. */
   static void check(SettingsReader reader) {
-    String directory = reader.text(DIRECTORY);
-    if (directory != null && !Files.isDirectory(Path.of(directory))) {
-      reader.problem(DIRECTORY, "is not a directory that can be read");
-    }
-    String owner = reader.text("policy.owner");
-    if (owner != null && !ResourceId.isName(owner)) {
-      reader.problem("policy.owner", "must be 1 to 63 lower-case letters, digits and hyphens");
-    }
-    reader.duration(
-        "policy.poll", Duration.ofSeconds(5), Duration.ofMillis(100), Duration.ofMinutes(5));
+    var _ = Folder.read(reader);
   }
 
   @Bean
@@ -87,18 +105,18 @@ class DeclarationConfiguration {
 
     @Bean
     PolicyFiles policyFiles(
-        SetReader reader, PolicyApply apply, Clock clock, Environment environment) {
-      Path folder = Path.of(environment.getRequiredProperty("valetkey.policy.directory").strip());
-      String owner = environment.getProperty("valetkey.policy.owner", "files").strip();
-      return new PolicyFiles(new PolicyFolder(folder), reader, owner, apply, clock);
+        SetReader reader, PolicyApply apply, Clock clock, ConfigurableEnvironment environment) {
+      Folder folder = Folder.read(new SettingsReader(environment));
+      Path directory = Objects.requireNonNull(folder.directory());
+      return new PolicyFiles(new PolicyFolder(directory), reader, folder.owner(), apply, clock);
     }
 
     /** Not before everything else has started, and nothing waits for it. */
     @Bean
     ApplicationListener<ApplicationReadyEvent> policyFilesStart(
-        PolicyFiles files, Environment environment) {
-      String poll = environment.getProperty("valetkey.policy.poll", "5s");
-      return event -> files.start(DurationStyle.SIMPLE.parse(poll));
+        PolicyFiles files, ConfigurableEnvironment environment) {
+      Duration poll = Folder.read(new SettingsReader(environment)).poll();
+      return event -> files.start(poll);
     }
 
     @Bean

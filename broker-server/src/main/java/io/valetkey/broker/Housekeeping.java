@@ -15,8 +15,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Removes what nobody needs any more: ids whose single use is over, keys whose last token has
- * ended, gateways that are gone, pods and signals that are old. Every replica does it; doing it
- * twice does no harm.
+ * ended, gateways that are gone, sessions that are over, pods and signals that are old. Every
+ * replica does it; doing it twice does no harm.
  */
 final class Housekeeping implements AutoCloseable {
 
@@ -47,6 +47,8 @@ final class Housekeeping implements AutoCloseable {
       statement.executeUpdate(
           "DELETE FROM open_exchange o WHERE NOT EXISTS"
               + " (SELECT FROM gateway_replica g WHERE g.id = o.gateway)");
+      statement.executeUpdate("DELETE FROM console_session WHERE ends_at < now()");
+      statement.executeUpdate("DELETE FROM self_test WHERE asked_at < now() - interval '1 hour'");
       // What became of a lease stays in the audit trail.
       statement.executeUpdate(
           "DELETE FROM lease WHERE id IN (SELECT id FROM lease WHERE state = 'revoked' AND ended_at"

@@ -10,12 +10,8 @@ import org.springframework.security.config.annotation.web.builders.HttpSecurity;
 import org.springframework.security.config.http.SessionCreationPolicy;
 import org.springframework.security.web.SecurityFilterChain;
 
-/**
- * The management port of a process without the issuer role, as the admin's configuration guards it
- * in the others: health and metrics to whoever can reach it, and nothing else.
- */
+/** The management port: health and metrics to whoever can reach it, and nothing else. */
 @Configuration(proxyBeanMethods = false)
-@Conditional(OnRole.GatewayAlone.class)
 class ManagementConfiguration {
 
   @Bean
@@ -27,7 +23,9 @@ class ManagementConfiguration {
         .build();
   }
 
+  /** In the issuer role the admin API's chain says what else there is. */
   @Bean
+  @Conditional(OnRole.GatewayAlone.class)
   @Order(Ordered.LOWEST_PRECEDENCE)
   SecurityFilterChain nothingElse(HttpSecurity http) {
     return stateless(http)

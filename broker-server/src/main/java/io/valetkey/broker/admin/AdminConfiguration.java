@@ -27,7 +27,6 @@ import io.valetkey.broker.token.KeyRotation;
 import io.valetkey.broker.upstream.SelfTests;
 import java.time.Clock;
 import org.springframework.beans.factory.ObjectProvider;
-import org.springframework.boot.security.autoconfigure.actuate.web.servlet.EndpointRequest;
 import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
 import org.springframework.boot.web.server.WebServerFactoryCustomizer;
 import org.springframework.context.annotation.Bean;
@@ -130,16 +129,6 @@ public class AdminConfiguration {
   @Bean
   OpenAPI openApi() {
     return ApiDescription.openApi();
-  }
-
-  /** The management port answers nothing but health and metrics, to whoever can reach it. */
-  @Bean
-  @Order(Ordered.LOWEST_PRECEDENCE - 1)
-  SecurityFilterChain managementEndpoints(HttpSecurity http) {
-    return stateless(http)
-        .securityMatcher(EndpointRequest.toAnyEndpoint())
-        .authorizeHttpRequests(requests -> requests.anyRequest().permitAll())
-        .build();
   }
 
   @Bean

@@ -6,6 +6,7 @@ import io.valetkey.broker.control.Admin;
 import io.valetkey.broker.control.BootstrapToken;
 import io.valetkey.broker.control.OidcAdmins;
 import io.valetkey.broker.control.Role;
+import io.valetkey.broker.control.Route;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import jakarta.servlet.FilterChain;
@@ -63,9 +64,8 @@ final class AdminFilter extends OncePerRequestFilter {
       HttpServletRequest request, HttpServletResponse response, FilterChain chain)
       throws ServletException, IOException {
     response.setHeader("Cache-Control", "no-store");
-    AdminRoutes.Route route = AdminRoutes.find(request);
-    boolean provesItself =
-        route != null && route.takesSignals() && SecurityEventAnswers.isAsked(request);
+    Route route = AdminRoutes.find(request);
+    boolean provesItself = AdminRoutes.takesSignals(route) && SecurityEventAnswers.isAsked(request);
     if (route != null && (route.role() == null || provesItself)) {
       // A security event token is authenticated, and recorded, where it is read.
       chain.doFilter(request, response);
@@ -109,7 +109,7 @@ final class AdminFilter extends OncePerRequestFilter {
       HttpServletRequest request,
       HttpServletResponse response,
       FilterChain chain,
-      AdminRoutes.@Nullable Route route)
+      @Nullable Route route)
       throws ServletException, IOException {
     Admin admin;
     try {
@@ -152,7 +152,7 @@ final class AdminFilter extends OncePerRequestFilter {
 
   /** The admin, or null after the refusal has been written. */
   private @Nullable Admin authenticate(
-      HttpServletRequest request, HttpServletResponse response, AdminRoutes.@Nullable Route route)
+      HttpServletRequest request, HttpServletResponse response, @Nullable Route route)
       throws IOException {
     List<String> headers = Collections.list(request.getHeaders("Authorization"));
     if (headers.isEmpty()) {
@@ -167,7 +167,7 @@ final class AdminFilter extends OncePerRequestFilter {
         return new Admin("bootstrap", Set.of(Role.ADMIN), null);
       }
       // Before the admins' provider, which may be away when a sensor has something to say.
-      Admin sensor = route != null && route.takesSignals() ? sensors.authenticate(token) : null;
+      Admin sensor = AdminRoutes.takesSignals(route) ? sensors.authenticate(token) : null;
       if (sensor != null) {
         return sensor;
       }

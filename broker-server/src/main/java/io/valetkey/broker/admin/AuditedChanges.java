@@ -44,7 +44,6 @@ public final class AuditedChanges implements ChangeRecorder, ApplyRecorder {
 
   @Override
   public void record(Connection transaction, ApplyOrder order, Plan plan) throws SQLException {
-    Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
     Map<String, Object> details = new LinkedHashMap<>();
     details.put("actor", order.actor());
     details.put("managed_by", order.owner());
@@ -55,21 +54,7 @@ public final class AuditedChanges implements ChangeRecorder, ApplyRecorder {
     for (Action action : Action.values()) {
       details.put(action.name().toLowerCase(Locale.ROOT), plan.count(action));
     }
-    TransactionalAudit.record(
-        transaction,
-        new AuditRecord(
-            now,
-            DecisionId.at(now),
-            "admin.apply",
-            Outcome.GRANTED,
-            null,
-            null,
-            null,
-            null,
-            null,
-            null,
-            null,
-            details));
+    TransactionalAudit.record(transaction, AuditRecord.done(clock, "admin.apply", details));
   }
 
   private AuditRecord recordOf(Change change) {

@@ -2,8 +2,6 @@ package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.annotations.Hidden;
 import io.valetkey.broker.audit.AuditRecord;
-import io.valetkey.broker.audit.AuditRecord.Outcome;
-import io.valetkey.broker.audit.DecisionId;
 import io.valetkey.broker.control.Admin;
 import io.valetkey.broker.policy.JsonFields;
 import io.valetkey.broker.policy.StrictJson;
@@ -11,8 +9,6 @@ import io.valetkey.broker.token.KeyRotation;
 import jakarta.servlet.http.HttpServletRequest;
 import java.io.IOException;
 import java.time.Clock;
-import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.Map;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.MediaType;
@@ -45,20 +41,10 @@ class KeyRotationController {
     AdminRequest request = new AdminRequest(http);
     request.allowParameters();
     Wish wish = JsonFields.read(request.body(json), KeyRotationController::read);
-    Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
     AuditRecord record =
-        new AuditRecord(
-            now,
-            DecisionId.at(now),
+        AuditRecord.done(
+            clock,
             "signing_keys.rotate",
-            Outcome.GRANTED,
-            null,
-            null,
-            null,
-            null,
-            null,
-            null,
-            null,
             Map.of("actor", admin.name(), "reason", wish.reason(), "revoke", wish.revoke()));
     long generation = rotation.order(wish.revoke(), record);
     var document = JsonAnswers.object();

@@ -7,8 +7,6 @@ import io.valetkey.broker.lease.LeaseBook;
 import io.valetkey.broker.policy.Difference;
 import io.valetkey.broker.policy.PageCursor;
 import io.valetkey.broker.policy.StrictJson;
-import io.valetkey.broker.problem.ProblemCode;
-import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopOrder;
 import io.valetkey.broker.stop.StopStore;
@@ -16,7 +14,6 @@ import jakarta.servlet.http.HttpServletRequest;
 import java.io.IOException;
 import java.time.Instant;
 import java.util.List;
-import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.MediaType;
@@ -72,7 +69,7 @@ class StopController {
   @GetMapping(ONE)
   ResponseEntity<byte[]> get(@PathVariable("id") String id, HttpServletRequest http) {
     new AdminRequest(http).allowParameters();
-    return JsonAnswers.ok(document(find(id)));
+    return JsonAnswers.ok(document(orders.find(id)));
   }
 
   @GetMapping(ALL)
@@ -97,32 +94,15 @@ class StopController {
     AdminRequest request = new AdminRequest(http);
     request.allowParameters("dryRun");
     String reason = StopRequest.readReason(request.body(json));
-    StopOrder stop = find(id);
+    StopOrder stop = orders.find(id);
     if (request.isDryRun()) {
       var nodes = JsonNodeFactory.instance;
       var change =
           new Difference("/state", nodes.stringNode(stop.state()), nodes.stringNode("lifted"));
       return JsonAnswers.ok(JsonAnswers.changes(List.of(change)));
     }
-    if (orders.lift(stop, reason, admin).isEmpty()) {
-      throw notFound();
-    }
+    orders.lift(stop, reason, admin);
     return ResponseEntity.noContent().header("Cache-Control", "no-store").build();
-  }
-
-  private StopOrder find(String id) {
-    try {
-      UUID uuid = UUID.fromString(id);
-      return uuid.toString().equals(id)
-          ? stops.find(uuid).orElseThrow(StopController::notFound)
-          : notFoundStop();
-    } catch (IllegalArgumentException e) {
-      throw notFound();
-    }
-  }
-
-  private static StopOrder notFoundStop() {
-    throw notFound();
   }
 
   private ObjectNode document(StopOrder stop) {
@@ -139,8 +119,7 @@ class StopController {
         .put("revoked", out.revoked())
         .put("pending", out.pending())
         .put("irrevocable", out.irrevocable());
-    return document.put(
-        "acknowledged", progress.isComplete() && out.pending() + out.irrevocable() == 0);
+    return document.put("acknowledged", progress.isComplete() && out.isComplete());
   }
 
   /** A stop without its progress, which would be a question to the database for each of a list. */
@@ -169,9 +148,5 @@ class StopController {
 
   private static @Nullable String text(@Nullable Instant time) {
     return time == null ? null : time.toString();
-  }
-
-  private static RefusedException notFound() {
-    return new RefusedException(ProblemCode.NOT_FOUND, "There is no such stop.");
   }
 }

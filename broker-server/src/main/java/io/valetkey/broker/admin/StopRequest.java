@@ -1,5 +1,6 @@
 package io.valetkey.broker.admin;
 
+import io.valetkey.broker.control.StopOrders;
 import io.valetkey.broker.policy.FieldError;
 import io.valetkey.broker.policy.JsonFields;
 import io.valetkey.broker.policy.ResourceId;
@@ -19,8 +20,6 @@ import tools.jackson.databind.node.ObjectNode;
  * @param expiresAt when it ends by itself; never if null
  */
 record StopRequest(StopTarget target, String reason, @Nullable Instant expiresAt) {
-
-  private static final int LONGEST_REASON = 1000;
 
   /**
    * Reads it; the target need not exist, or not yet.
@@ -53,13 +52,11 @@ record StopRequest(StopTarget target, String reason, @Nullable Instant expiresAt
     if (reason == null) {
       return fields.required("reason", null, "");
     }
-    if (reason.isBlank()
-        || reason.length() > LONGEST_REASON
-        || reason.chars().anyMatch(Character::isISOControl)) {
+    if (!StopOrders.isReason(reason)) {
       fields.error(
           "reason",
           FieldError.INVALID_VALUE,
-          "must be one line of 1 to " + LONGEST_REASON + " characters");
+          "must be one line of 1 to " + StopOrders.LONGEST_REASON + " characters");
     }
     return reason;
   }

@@ -1,6 +1,8 @@
 package io.valetkey.broker.audit;
 
+import java.time.Clock;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.Map;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
@@ -40,6 +42,28 @@ public record AuditRecord(
     GRANTED,
     REFUSED,
     FAILED
+  }
+
+  /**
+   * Something that was done now, and is not about one agent, issuer or destination.
+   *
+   * @param details who did it, and what else there is to know
+   */
+  public static AuditRecord done(Clock clock, String action, Map<String, Object> details) {
+    Instant now = clock.instant().truncatedTo(ChronoUnit.MILLIS);
+    return new AuditRecord(
+        now,
+        DecisionId.at(now),
+        action,
+        Outcome.GRANTED,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        details);
   }
 
   /** Copies the details. */

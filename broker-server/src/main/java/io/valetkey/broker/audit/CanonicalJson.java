@@ -22,12 +22,16 @@ final class CanonicalJson {
 
   /** The text of an object of Java. */
   static String of(Map<String, Object> value) {
-    return value.isEmpty() ? "{}" : ofText(JSON.writeValueAsString(value));
+    return value.isEmpty() ? "{}" : text(JSON.valueToTree(value));
   }
 
   /** The text of what was read from the database. */
   static String ofText(String json) {
-    return JSON.writeValueAsString(sorted(JSON.readTree(json)));
+    return text(JSON.readTree(json));
+  }
+
+  private static String text(JsonNode node) {
+    return JSON.writeValueAsString(sorted(node));
   }
 
   private static JsonNode sorted(JsonNode node) {

@@ -1,7 +1,7 @@
 package io.valetkey.broker.console;
 
-import io.valetkey.broker.crypto.Sha256;
 import io.swagger.v3.oas.annotations.Hidden;
+import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.io.IOException;

@@ -3,6 +3,7 @@ package io.valetkey.broker.console;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.control.Role;
+import io.valetkey.broker.control.Route;
 import io.valetkey.broker.problem.ProblemCode;
 import jakarta.servlet.FilterChain;
 import jakarta.servlet.ServletException;
@@ -51,9 +52,9 @@ final class ConsoleFilter extends OncePerRequestFilter {
       HttpServletRequest request, HttpServletResponse response, FilterChain chain)
       throws ServletException, IOException {
     setHeaders(response);
-    ConsoleRoutes.Route route = ConsoleRoutes.find(request);
+    Route route = ConsoleRoutes.find(request);
     if (route != null && route.role() == null) {
-      if (route.changes() && !isFromOurOwnPage(request)) {
+      if (ConsoleRoutes.changes(route) && !isFromOurOwnPage(request)) {
         refuse(request, response, null, ProblemCode.FORBIDDEN, "The form came from elsewhere");
         return;
       }
@@ -62,7 +63,7 @@ final class ConsoleFilter extends OncePerRequestFilter {
     }
     Optional<Session> found;
     try {
-      found = session(request, route == null || route.byPerson());
+      found = session(request, route == null || ConsoleRoutes.isByPerson(route));
     } catch (DataAccessException | TransactionException e) {
       pages.problem(
           response, null, ProblemCode.TEMPORARILY_UNAVAILABLE, "The database did not answer.");
@@ -78,7 +79,7 @@ final class ConsoleFilter extends OncePerRequestFilter {
       pages.problem(response, session, ProblemCode.NOT_FOUND, "There is no such page.");
     } else if (!session.admin().may(route.role() == null ? Role.ADMIN : route.role())) {
       refuse(request, response, session, ProblemCode.FORBIDDEN, "Your role does not allow this");
-    } else if (route.changes() && !isFromAForm(request, session)) {
+    } else if (ConsoleRoutes.changes(route) && !isFromAForm(request, session)) {
       refuse(request, response, session, ProblemCode.FORBIDDEN, "The form came from elsewhere");
     } else {
       chain.doFilter(request, response);

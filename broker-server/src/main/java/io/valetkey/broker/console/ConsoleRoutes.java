@@ -1,12 +1,11 @@
 package io.valetkey.broker.console;
 
 import io.valetkey.broker.control.Role;
+import io.valetkey.broker.control.Route;
 import jakarta.servlet.http.HttpServletRequest;
 import java.util.List;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
-import org.springframework.http.server.PathContainer;
-import org.springframework.web.util.pattern.PathPattern;
-import org.springframework.web.util.pattern.PathPatternParser;
 
 /** Every route of the console and the role that it needs. What is not listed does not exist. */
 final class ConsoleRoutes {
@@ -23,54 +22,36 @@ final class ConsoleRoutes {
   static final String STOPS = BASE + "/stops";
   static final String AUDIT = BASE + "/audit";
 
-  /**
-   * One route.
-   *
-   * @param method the method; {@code GET} stands for {@code HEAD} as well
-   * @param pattern the path
-   * @param role the role that one needs; null for everybody
-   * @param byPerson false for what a page asks by itself
-   */
-  record Route(String method, PathPattern pattern, @Nullable Role role, boolean byPerson) {
-    boolean changes() {
-      return method.equals("POST");
-    }
-  }
+  /** What a page asks by itself, which keeps nobody signed in. */
+  private static final Set<String> POLLED =
+      Set.of(LIVE + "/rows", AGENTS + "/{name}/open", STOPS + "/{id}/progress");
 
   private static final List<Route> ROUTES =
       List.of(
-          route("GET", ASSETS + "/{version}/{file}", null),
-          route("GET", SIGN_IN, null),
-          route("POST", SIGN_IN, null),
-          route("GET", BASE, Role.VIEWER),
-          route("POST", SIGN_OUT, Role.SENSOR),
-          route("GET", LIVE, Role.VIEWER),
-          polled(LIVE + "/rows"),
-          route("GET", DECISIONS + "/{id}", Role.VIEWER),
-          route("GET", AGENTS, Role.VIEWER),
-          route("GET", AGENTS + "/{name}", Role.VIEWER),
-          polled(AGENTS + "/{name}/open"),
-          route("POST", STOPS, Role.OPERATOR),
-          route("GET", STOPS, Role.VIEWER),
-          route("GET", STOPS + "/{id}", Role.VIEWER),
-          polled(STOPS + "/{id}/progress"),
-          route("POST", STOPS + "/{id}/lift", Role.OPERATOR),
-          route("GET", REACH, Role.VIEWER),
-          route("GET", DESTINATIONS, Role.VIEWER),
-          route("GET", DESTINATIONS + "/{name}", Role.VIEWER),
-          route("GET", DESTINATIONS + "/{name}/scopes/{scope}", Role.ADMIN),
-          route("POST", DESTINATIONS + "/{name}/scopes/{scope}", Role.ADMIN),
-          route("GET", AUDIT, Role.VIEWER));
+          Route.of("GET", ASSETS + "/{version}/{file}", null),
+          Route.of("GET", SIGN_IN, null),
+          Route.of("POST", SIGN_IN, null),
+          Route.of("GET", BASE, Role.VIEWER),
+          Route.of("POST", SIGN_OUT, Role.SENSOR),
+          Route.of("GET", LIVE, Role.VIEWER),
+          Route.of("GET", LIVE + "/rows", Role.VIEWER),
+          Route.of("GET", DECISIONS + "/{id}", Role.VIEWER),
+          Route.of("GET", AGENTS, Role.VIEWER),
+          Route.of("GET", AGENTS + "/{name}", Role.VIEWER),
+          Route.of("GET", AGENTS + "/{name}/open", Role.VIEWER),
+          Route.of("POST", STOPS, Role.OPERATOR),
+          Route.of("GET", STOPS, Role.VIEWER),
+          Route.of("GET", STOPS + "/{id}", Role.VIEWER),
+          Route.of("GET", STOPS + "/{id}/progress", Role.VIEWER),
+          Route.of("POST", STOPS + "/{id}/lift", Role.OPERATOR),
+          Route.of("GET", REACH, Role.VIEWER),
+          Route.of("GET", DESTINATIONS, Role.VIEWER),
+          Route.of("GET", DESTINATIONS + "/{name}", Role.VIEWER),
+          Route.of("GET", DESTINATIONS + "/{name}/scopes/{scope}", Role.ADMIN),
+          Route.of("POST", DESTINATIONS + "/{name}/scopes/{scope}", Role.ADMIN),
+          Route.of("GET", AUDIT, Role.VIEWER));
 
   private ConsoleRoutes() {}
-
-  private static Route route(String method, String pattern, @Nullable Role role) {
-    return new Route(method, PathPatternParser.defaultInstance.parse(pattern), role, true);
-  }
-
-  private static Route polled(String pattern) {
-    return new Route("GET", PathPatternParser.defaultInstance.parse(pattern), Role.VIEWER, false);
-  }
 
   static List<Route> all() {
     return ROUTES;
@@ -78,11 +59,16 @@ final class ConsoleRoutes {
 
   /** The route of a request, or null if there is none. */
   static @Nullable Route find(HttpServletRequest request) {
-    String method = request.getMethod().equals("HEAD") ? "GET" : request.getMethod();
-    PathContainer path = PathContainer.parsePath(request.getRequestURI());
-    return ROUTES.stream()
-        .filter(route -> route.method().equals(method) && route.pattern().matches(path))
-        .findFirst()
-        .orElse(null);
+    return Route.find(ROUTES, request);
+  }
+
+  /** Whether a person asks for it, and not a page by itself. */
+  static boolean isByPerson(Route route) {
+    return !POLLED.contains(route.pattern().getPatternString());
+  }
+
+  /** Whether something is changed by it. */
+  static boolean changes(Route route) {
+    return route.method().equals("POST");
   }
 }

@@ -1,10 +1,10 @@
 package io.valetkey.broker.console;
 
-import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.console.Session.Via;
 import io.valetkey.broker.control.Admin;
 import io.valetkey.broker.control.BootstrapToken;
 import io.valetkey.broker.control.Role;
+import io.valetkey.broker.crypto.Sha256;
 import java.security.SecureRandom;
 import java.time.Clock;
 import java.time.Duration;
@@ -44,7 +44,6 @@ final class Sessions {
     byte[] bytes = new byte[BYTES];
     random.nextBytes(bytes);
     String cookie = Base64.getUrlEncoder().withoutPadding().encodeToString(bytes);
-    database.sql("DELETE FROM console_session WHERE ends_at < now()").update();
     database
         .sql(
             "INSERT INTO console_session (id_hash, name, roles, via, ends_at) VALUES (:id, :name,"

@@ -1,14 +1,11 @@
 package io.valetkey.broker.console;
 
 import io.valetkey.broker.lease.LeaseBook;
-import io.valetkey.broker.problem.ProblemCode;
-import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopOrder;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopTarget;
 import java.util.List;
-import java.util.UUID;
 
 /** The stops, and how far each is. */
 final class StopList {
@@ -29,7 +26,7 @@ final class StopList {
   record Progress(StopOrder stop, GatewayCensus.Progress gateways, LeaseBook.Progress leases) {
 
     boolean isAcknowledged() {
-      return gateways.isComplete() && leases.pending() + leases.irrevocable() == 0;
+      return gateways.isComplete() && leases.isComplete();
     }
   }
 
@@ -46,26 +43,10 @@ final class StopList {
         .toList();
   }
 
-  StopOrder find(String id) {
-    try {
-      UUID uuid = UUID.fromString(id);
-      if (uuid.toString().equals(id)) {
-        return stops.find(uuid).orElseThrow(StopList::notFound);
-      }
-    } catch (IllegalArgumentException e) {
-      // It is none.
-    }
-    throw notFound();
-  }
-
   Progress progress(StopOrder stop) {
     return new Progress(
         stop,
         gateways.progress(stop),
         leases.progress(stop.target(), stop.epoch(), stop.createdAt()));
-  }
-
-  private static RefusedException notFound() {
-    return new RefusedException(ProblemCode.NOT_FOUND, "There is no such stop.");
   }
 }

@@ -22,8 +22,6 @@ import org.springframework.web.bind.annotation.RestController;
 @Hidden
 class StopsController {
 
-  private static final int LONGEST_REASON = 1000;
-
   private final StopOrders orders;
   private final StopList stops;
   private final Pages pages;
@@ -57,18 +55,18 @@ class StopsController {
     return pages.page(
         "stop.jte",
         pages.frame("Stop", "stops", Session.of(request)),
-        Map.of("progress", stops.progress(stops.find(id))));
+        Map.of("progress", stops.progress(orders.find(id))));
   }
 
   @GetMapping(ConsoleRoutes.STOPS + "/{id}/progress")
   ResponseEntity<byte[]> progress(@PathVariable("id") String id) {
-    return pages.part("stopprogress.jte", Map.of("progress", stops.progress(stops.find(id))));
+    return pages.part("stopprogress.jte", Map.of("progress", stops.progress(orders.find(id))));
   }
 
   @PostMapping(ConsoleRoutes.STOPS + "/{id}/lift")
   ResponseEntity<byte[]> lift(@PathVariable("id") String id, HttpServletRequest request) {
-    StopOrder stop = stops.find(id);
-    var _ = orders.lift(stop, reason(request), Session.of(request).admin());
+    StopOrder stop = orders.find(id);
+    orders.lift(stop, reason(request), Session.of(request).admin());
     return Pages.to(ConsoleRoutes.STOPS + "/" + stop.id());
   }
 
@@ -92,11 +90,9 @@ class StopsController {
 
   private static String reason(HttpServletRequest request) {
     @Nullable String reason = request.getParameter("reason");
-    if (reason == null
-        || reason.isBlank()
-        || reason.length() > LONGEST_REASON
-        || reason.chars().anyMatch(Character::isISOControl)) {
-      throw invalid("The reason must be one line of 1 to " + LONGEST_REASON + " characters.");
+    if (reason == null || !StopOrders.isReason(reason)) {
+      throw invalid(
+          "The reason must be one line of 1 to " + StopOrders.LONGEST_REASON + " characters.");
     }
     return reason.strip();
   }

@@ -3,6 +3,7 @@ package io.valetkey.broker.control;
 import io.valetkey.broker.audit.AuditRecord;
 import io.valetkey.broker.audit.AuditRecord.Outcome;
 import io.valetkey.broker.audit.DecisionId;
+import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.stop.StopOrder;
 import io.valetkey.broker.stop.StopStore;
@@ -11,11 +12,14 @@ import java.time.Clock;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.Map;
-import java.util.Optional;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /** Orders and lifts stops for somebody, who is named in the audit trail whatever they came by. */
 public final class StopOrders {
+
+  /** The longest reason, in characters. */
+  public static final int LONGEST_REASON = 1000;
 
   private final StopStore stops;
   private final Clock clock;
@@ -38,14 +42,45 @@ public final class StopOrders {
         target, reason, expiresAt, by.name(), record("stop.create", target, reason, by));
   }
 
+  /** Whether this says why, in one line that can be shown anywhere. */
+  public static boolean isReason(String text) {
+    return !text.isBlank()
+        && text.length() <= LONGEST_REASON
+        && text.chars().noneMatch(Character::isISOControl);
+  }
+
+  /**
+   * The stop with this id, in the one form in which an id is written.
+   *
+   * @throws RefusedException {@code not_found} if there is none
+   */
+  public StopOrder find(String id) {
+    try {
+      UUID uuid = UUID.fromString(id);
+      if (uuid.toString().equals(id)) {
+        return stops.find(uuid).orElseThrow(StopOrders::notFound);
+      }
+    } catch (IllegalArgumentException e) {
+      // It is none.
+    }
+    throw notFound();
+  }
+
   /**
    * Lifts a stop.
    *
-   * @return the stop as it is now, or empty if there is none any more
-   * @throws RefusedException {@code conflict} if it is not in force
+   * @throws RefusedException {@code conflict} if it is not in force, {@code not_found} if there is
+   *     none any more
    */
-  public Optional<StopOrder> lift(StopOrder stop, String reason, Admin by) {
-    return stops.lift(stop.id(), reason, by.name(), record("stop.lift", stop.target(), reason, by));
+  public void lift(StopOrder stop, String reason, Admin by) {
+    AuditRecord record = record("stop.lift", stop.target(), reason, by);
+    if (stops.lift(stop.id(), reason, by.name(), record).isEmpty()) {
+      throw notFound();
+    }
+  }
+
+  private static RefusedException notFound() {
+    return new RefusedException(ProblemCode.NOT_FOUND, "There is no such stop.");
   }
 
   private AuditRecord record(String action, StopTarget target, String reason, Admin by) {

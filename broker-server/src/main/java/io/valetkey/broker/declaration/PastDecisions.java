@@ -109,16 +109,9 @@ final class PastDecisions {
     Agent agent = use.agent() == null ? null : now.agent(use.agent());
     List<Agent.Identity> identities = agent == null ? List.of() : agent.identities();
     return identities.stream()
-        .filter(identity -> isOf(identity, use))
+        .filter(identity -> identity.fits(use.issuer(), use.subject()))
         .findFirst()
         .<Map<String, @Nullable Object>>map(identity -> new HashMap<>(identity.claims()))
         .orElse(Map.of());
-  }
-
-  private static boolean isOf(Agent.Identity identity, PastUse use) {
-    String subject = identity.subject();
-    boolean prefix = subject.startsWith("spiffe://") && subject.endsWith("/");
-    return identity.issuer().equals(use.issuer())
-        && (prefix ? use.subject().startsWith(subject) : use.subject().equals(subject));
   }
 }

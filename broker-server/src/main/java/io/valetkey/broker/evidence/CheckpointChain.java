@@ -2,7 +2,6 @@ package io.valetkey.broker.evidence;
 
 import io.valetkey.broker.evidence.AuditVerification.CheckpointRef;
 import io.valetkey.broker.evidence.Checkpoint.Dropped;
-import io.valetkey.broker.evidence.EvidenceStore.StoredCheckpoint;
 import io.valetkey.broker.evidence.Finding.Kind;
 import java.security.PublicKey;
 import java.sql.SQLException;

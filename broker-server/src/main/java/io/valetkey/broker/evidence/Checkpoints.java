@@ -4,7 +4,6 @@ import io.valetkey.broker.audit.Seal;
 import io.valetkey.broker.audit.SealFeed;
 import io.valetkey.broker.evidence.AuditVerification.CheckpointRef;
 import io.valetkey.broker.evidence.Checkpoint.Dropped;
-import io.valetkey.broker.evidence.EvidenceStore.StoredCheckpoint;
 import io.valetkey.broker.feed.Connections;
 import java.sql.Connection;
 import java.sql.SQLException;

@@ -30,21 +30,6 @@ final class EvidenceStore {
     this.connection = connection;
   }
 
-  /** A checkpoint as it is stored; what the columns say proves nothing. */
-  record StoredCheckpoint(long number, Instant madeAt, long upto, SignedCheckpoint signed) {
-
-    /** What it states, whoever signed it; null if it cannot be read or the columns differ. */
-    @Nullable Checkpoint statement() {
-      Checkpoint statement = signed.statement();
-      boolean same =
-          statement != null
-              && statement.number() == number
-              && statement.time().equals(madeAt)
-              && statement.upto() == upto;
-      return same ? statement : null;
-    }
-  }
-
   /**
    * A seal, with the hash of the seal of the same writer that ends where it begins.
    *

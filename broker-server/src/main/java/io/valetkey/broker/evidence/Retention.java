@@ -1,7 +1,6 @@
 package io.valetkey.broker.evidence;
 
 import io.valetkey.broker.evidence.Checkpoint.Dropped;
-import io.valetkey.broker.evidence.EvidenceStore.StoredCheckpoint;
 import java.sql.Connection;
 import java.sql.ResultSet;
 import java.sql.SQLException;

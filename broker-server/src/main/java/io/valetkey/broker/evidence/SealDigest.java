@@ -1,7 +1,7 @@
 package io.valetkey.broker.evidence;
 
-import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.audit.Seal;
+import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.evidence.Checkpoint.Head;
 import java.nio.ByteBuffer;
 import java.security.MessageDigest;

@@ -9,7 +9,6 @@ import io.valetkey.broker.evidence.Checkpoint.Head;
 import io.valetkey.broker.evidence.EvidenceStore.LinkedSeal;
 import io.valetkey.broker.evidence.EvidenceStore.Place;
 import io.valetkey.broker.evidence.EvidenceStore.PlacedRow;
-import io.valetkey.broker.evidence.EvidenceStore.StoredCheckpoint;
 import io.valetkey.broker.evidence.Finding.Kind;
 import java.security.PublicKey;
 import java.sql.SQLException;

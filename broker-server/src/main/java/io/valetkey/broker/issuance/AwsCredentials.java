@@ -18,11 +18,8 @@ import io.valetkey.broker.policy.ResourceId;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.signal.PodsSeen;
-import io.valetkey.broker.telemetry.DecisionScope;
-import io.valetkey.broker.telemetry.Trace;
 import io.valetkey.broker.token.AccessToken;
 import io.valetkey.broker.token.AccessTokens;
-import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
@@ -34,9 +31,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.UUID;
-import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * {@code GET /v1/aws-credentials/{destination}}: what an AWS SDK asks for that was told {@code
@@ -44,10 +38,9 @@ import org.slf4j.LoggerFactory;
  * the file's content as the whole {@code Authorization} value, so this endpoint, and no other,
  * takes an identity token or an access token, bare or as a bearer token.
  */
-final class AwsCredentials extends HttpServlet {
+final class AwsCredentials extends HolderEndpoint {
 
   private static final long serialVersionUID = 1L;
-  private static final Logger log = LoggerFactory.getLogger(AwsCredentials.class);
 
   private final transient IdentityVerifier identities;
   private final transient UsedOnce usedOnce;
@@ -56,8 +49,6 @@ final class AwsCredentials extends HttpServlet {
   private final transient TokenHolders holders;
   private final transient Access access;
   private final transient Leases leases;
-  private final transient AuditLog auditLog;
-  private final transient EndpointTelemetry telemetry;
 
   AwsCredentials(
       IdentityVerifier identities,
@@ -69,7 +60,7 @@ final class AwsCredentials extends HttpServlet {
       Leases leases,
       AuditLog auditLog,
       EndpointTelemetry telemetry) {
-    this.telemetry = telemetry;
+    super(auditLog, telemetry);
     this.identities = identities;
     this.usedOnce = usedOnce;
     this.pods = pods;
@@ -77,52 +68,27 @@ final class AwsCredentials extends HttpServlet {
     this.holders = holders;
     this.access = access;
     this.leases = leases;
-    this.auditLog = auditLog;
   }
 
   @Override
-  protected void service(HttpServletRequest request, HttpServletResponse response)
-      throws IOException {
-    OpenRecord record = auditLog.open("lease.create");
-    Trace trace = new Trace();
-    try (var _ = DecisionScope.of(record.decisionId())) {
-      ProblemCode reason = attempt(request, response, record);
-      telemetry.ended(request, record, trace, reason);
-    }
+  String action(HttpServletRequest request) {
+    return "lease.create";
   }
 
-  /** Answers, and says why it was not what was asked for; null if it was. */
-  private @Nullable ProblemCode attempt(
-      HttpServletRequest request, HttpServletResponse response, OpenRecord record)
+  @Override
+  void answer(HttpServletRequest request, HttpServletResponse response, OpenRecord record)
       throws IOException {
-    try {
-      if (!request.getMethod().equals("GET")) {
-        response.setHeader("Allow", "GET");
-        throw new RefusedException(ProblemCode.METHOD_NOT_ALLOWED, "Only GET is supported");
-      }
-      String destination =
-          request.getRequestURI().substring(OAuthPaths.AWS_CREDENTIALS.length() + 1);
-      Holder holder = holder(request, destination, record);
-      // Each process of a workload asks for itself, and again before the end: no request repeats
-      // another.
-      var wish =
-          new LeaseWish(holder, destination, null, UUID.randomUUID().toString(), LeaseEngine.AWS);
-      JsonAnswer.send(response, 200, answer(leases.issue(wish, record)));
-      return null;
-    } catch (RefusedException e) {
-      return refuse(record, response, e);
-    } catch (RuntimeException e) {
-      log.error("Decision {} failed", record.decisionId(), e);
-      return refuse(record, response, new RefusedException(ProblemCode.INTERNAL, "Unexpected"));
+    if (!request.getMethod().equals("GET")) {
+      response.setHeader("Allow", "GET");
+      throw new RefusedException(ProblemCode.METHOD_NOT_ALLOWED, "Only GET is supported");
     }
-  }
-
-  private ProblemCode refuse(
-      OpenRecord record, HttpServletResponse response, RefusedException refusal)
-      throws IOException {
-    RefusedException said = auditLog.refuse(record, refusal);
-    ProblemAnswer.send(response, said, record.decisionId());
-    return said.code();
+    String destination = request.getRequestURI().substring(OAuthPaths.AWS_CREDENTIALS.length() + 1);
+    Holder holder = holder(request, destination, record);
+    // Each process of a workload asks for itself, and again before the end: no request repeats
+    // another.
+    var wish =
+        new LeaseWish(holder, destination, null, UUID.randomUUID().toString(), LeaseEngine.AWS);
+    JsonAnswer.send(response, 200, answer(leases.issue(wish, record)));
   }
 
   private Holder holder(HttpServletRequest request, String destination, OpenRecord record) {

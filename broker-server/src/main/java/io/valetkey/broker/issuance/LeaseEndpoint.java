@@ -11,10 +11,7 @@ import io.valetkey.broker.lease.LeaseWish;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
-import io.valetkey.broker.telemetry.DecisionScope;
-import io.valetkey.broker.telemetry.Trace;
 import io.valetkey.broker.token.AccessToken;
-import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
@@ -24,23 +21,18 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * {@code /v1/leases}: dynamic credentials for the holder of an access token. Whoever holds no token
  * for a lease's agent and destination is told that there is no such lease.
  */
-final class LeaseEndpoint extends HttpServlet {
+final class LeaseEndpoint extends HolderEndpoint {
 
   private static final long serialVersionUID = 1L;
-  private static final Logger log = LoggerFactory.getLogger(LeaseEndpoint.class);
 
   private final transient TokenHolders holders;
   private final transient Leases leases;
   private final transient Access access;
-  private final transient AuditLog auditLog;
-  private final transient EndpointTelemetry telemetry;
   private final transient Clock clock;
 
   LeaseEndpoint(
@@ -50,12 +42,11 @@ final class LeaseEndpoint extends HttpServlet {
       AuditLog auditLog,
       EndpointTelemetry telemetry,
       Clock clock) {
-    this.telemetry = telemetry;
+    super(auditLog, telemetry);
     this.clock = clock;
     this.holders = holders;
     this.leases = leases;
     this.access = access;
-    this.auditLog = auditLog;
   }
 
   /** What a request is about: its path, taken apart. */
@@ -89,33 +80,8 @@ final class LeaseEndpoint extends HttpServlet {
   }
 
   @Override
-  protected void service(HttpServletRequest request, HttpServletResponse response)
-      throws IOException {
-    Target target = Target.of(request.getRequestURI());
-    OpenRecord record = auditLog.open(action(request.getMethod(), target));
-    Trace trace = new Trace();
-    try (var _ = DecisionScope.of(record.decisionId())) {
-      ProblemCode reason = attempt(request, response, target, record);
-      telemetry.ended(request, record, trace, reason);
-    }
-  }
-
-  /** Answers, and says why it was not what was asked for; null if it was. */
-  private @Nullable ProblemCode attempt(
-      HttpServletRequest request,
-      HttpServletResponse response,
-      @Nullable Target target,
-      OpenRecord record)
-      throws IOException {
-    try {
-      answer(request, response, target, record);
-      return null;
-    } catch (RefusedException e) {
-      return refuse(record, response, e);
-    } catch (RuntimeException e) {
-      log.error("Decision {} failed", record.decisionId(), e);
-      return refuse(record, response, new RefusedException(ProblemCode.INTERNAL, "Unexpected"));
-    }
+  String action(HttpServletRequest request) {
+    return action(request.getMethod(), Target.of(request.getRequestURI()));
   }
 
   private static String action(String method, @Nullable Target target) {
@@ -128,12 +94,10 @@ final class LeaseEndpoint extends HttpServlet {
     return target.renew() ? "lease.renew" : "lease.release";
   }
 
-  private void answer(
-      HttpServletRequest request,
-      HttpServletResponse response,
-      @Nullable Target target,
-      OpenRecord record)
+  @Override
+  void answer(HttpServletRequest request, HttpServletResponse response, OpenRecord record)
       throws IOException {
+    Target target = Target.of(request.getRequestURI());
     AccessToken token = holders.token(request);
     record.agent(token.agent()).workload(token.issuer(), token.subject());
     record.destination(token.destination()).jti(token.jti());
@@ -230,11 +194,4 @@ final class LeaseEndpoint extends HttpServlet {
   }
 
   /** A refusal leaves its record first; if it cannot, nothing is said but that. */
-  private ProblemCode refuse(
-      OpenRecord record, HttpServletResponse response, RefusedException refusal)
-      throws IOException {
-    RefusedException said = auditLog.refuse(record, refusal);
-    ProblemAnswer.send(response, said, record.decisionId());
-    return said.code();
-  }
 }

@@ -112,7 +112,13 @@ public final class LeaseBook {
    * @param pending not known to be gone, the alarm not yet raised
    * @param irrevocable not known to be gone for longer than the bound
    */
-  public record Progress(long revoked, long pending, long irrevocable) {}
+  public record Progress(long revoked, long pending, long irrevocable) {
+
+    /** Whether all of them are gone. */
+    public boolean isComplete() {
+      return pending + irrevocable == 0;
+    }
+  }
 
   /**
    * The leases that a stop ends: those of its target that were decided under an earlier epoch.

@@ -42,6 +42,15 @@ public record Agent(
           claims == null ? Map.of() : Map.copyOf(claims));
     }
 
+    /** Whether a workload of this issuer has this subject, or one below the prefix that it is. */
+    public boolean fits(String workloadIssuer, String workloadSubject) {
+      boolean prefix =
+          subject.startsWith("spiffe://")
+              && subject.endsWith("/")
+              && workloadSubject.startsWith(subject);
+      return issuer.equals(workloadIssuer) && (subject.equals(workloadSubject) || prefix);
+    }
+
     boolean hasClaims(Map<String, @Nullable Object> presented) {
       for (Map.Entry<String, String> claim : claims.entrySet()) {
         if (!Objects.equals(presented.get(claim.getKey()), claim.getValue())) {
@@ -75,9 +84,7 @@ public record Agent(
   /** Whether one of its identities is this subject, or a path prefix of it. */
   public boolean hasIdentity(String issuer, String subject) {
     for (Identity identity : identities) {
-      String own = identity.subject();
-      boolean prefix = own.startsWith("spiffe://") && own.endsWith("/") && subject.startsWith(own);
-      if (identity.issuer().equals(issuer) && (own.equals(subject) || prefix)) {
+      if (identity.fits(issuer, subject)) {
         return true;
       }
     }

@@ -110,20 +110,20 @@ final class PlanMaker {
   /** Versions are never used again, so they stand for everything that is there now. */
   private static String revision(String owner, List<Step> steps) {
     MessageDigest digest = Sha256.digest();
-      digest.update(owner.getBytes(StandardCharsets.UTF_8));
-      for (Step step : steps) {
-        if (step.action() != Action.UNCHANGED) {
-          String line =
-              "\n%s %s %s %d %s"
-                  .formatted(
-                      step.action(),
-                      step.id().kind(),
-                      step.id().qualifiedName(),
-                      step.before() == null ? 0 : step.before().version(),
-                      step.after());
-          digest.update(line.getBytes(StandardCharsets.UTF_8));
-        }
+    digest.update(owner.getBytes(StandardCharsets.UTF_8));
+    for (Step step : steps) {
+      if (step.action() != Action.UNCHANGED) {
+        String line =
+            "\n%s %s %s %d %s"
+                .formatted(
+                    step.action(),
+                    step.id().kind(),
+                    step.id().qualifiedName(),
+                    step.before() == null ? 0 : step.before().version(),
+                    step.after());
+        digest.update(line.getBytes(StandardCharsets.UTF_8));
       }
-      return HexFormat.of().formatHex(digest.digest()).substring(0, REVISION_DIGITS);
+    }
+    return HexFormat.of().formatHex(digest.digest()).substring(0, REVISION_DIGITS);
   }
 }

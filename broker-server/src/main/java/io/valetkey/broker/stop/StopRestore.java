@@ -1,8 +1,6 @@
 package io.valetkey.broker.stop;
 
 import io.valetkey.broker.audit.AuditRecord;
-import io.valetkey.broker.audit.AuditRecord.Outcome;
-import io.valetkey.broker.audit.DecisionId;
 import io.valetkey.broker.audit.TransactionalAudit;
 import io.valetkey.broker.feed.ChangeFeed;
 import io.valetkey.broker.feed.Connections;
@@ -14,7 +12,6 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Clock;
 import java.time.Instant;
-import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
@@ -167,19 +164,9 @@ public final class StopRestore {
   }
 
   private AuditRecord record(Knowledge known, long current, long now, List<String> missing) {
-    Instant time = clock.instant().truncatedTo(ChronoUnit.MILLIS);
-    return new AuditRecord(
-        time,
-        DecisionId.at(time),
+    return AuditRecord.done(
+        clock,
         "stop.restore",
-        Outcome.GRANTED,
-        null,
-        null,
-        null,
-        null,
-        null,
-        null,
-        null,
         Map.of(
             "source", known.source(),
             "seen_epoch", known.point().epoch(),

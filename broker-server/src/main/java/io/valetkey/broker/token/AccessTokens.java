@@ -1,8 +1,8 @@
 package io.valetkey.broker.token;
 
-import io.valetkey.broker.crypto.Sha256;
 import com.github.benmanes.caffeine.cache.Cache;
 import com.github.benmanes.caffeine.cache.Caffeine;
+import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.identity.CompactJws;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;

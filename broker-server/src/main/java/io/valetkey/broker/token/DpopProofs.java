@@ -1,10 +1,10 @@
 package io.valetkey.broker.token;
 
-import io.valetkey.broker.crypto.Sha256;
 import com.nimbusds.jose.JOSEException;
 import com.nimbusds.jose.JWSAlgorithm;
 import com.nimbusds.jose.jwk.JWK;
 import io.valetkey.broker.crypto.CryptoProvider;
+import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.identity.CompactJws;
 import io.valetkey.broker.identity.UsedOnce;
 import io.valetkey.broker.problem.ProblemCode;

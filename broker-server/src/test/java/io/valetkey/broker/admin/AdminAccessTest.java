@@ -17,6 +17,7 @@ import com.sun.net.httpserver.HttpServer;
 import io.valetkey.broker.RunningBroker;
 import io.valetkey.broker.admin.AdminClient.Answer;
 import io.valetkey.broker.control.Role;
+import io.valetkey.broker.control.Route;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -88,7 +89,7 @@ class AdminAccessTest {
         assertThat(methods).as("%s names its methods", pattern).isNotEmpty();
         for (var method : methods) {
           for (String path : paths(pattern)) {
-            AdminRoutes.Route route = routeOf(method.name(), path);
+            Route route = routeOf(method.name(), path);
             assertThat(route).as("%s %s is in AdminRoutes", method, path).isNotNull();
             seen.add(route.method() + " " + route.pattern());
             checkRoles(method.name(), path, route.role());
@@ -157,7 +158,7 @@ class AdminAccessTest {
         .toList();
   }
 
-  private static AdminRoutes.@Nullable Route routeOf(String method, String path) {
+  private static @Nullable Route routeOf(String method, String path) {
     var request = new org.springframework.mock.web.MockHttpServletRequest(method, path);
     return AdminRoutes.find(request);
   }

@@ -3,6 +3,7 @@ package io.valetkey.broker.admin;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.valetkey.broker.RunningBroker;
+import io.valetkey.broker.control.Route;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
@@ -40,7 +41,7 @@ class OpenApiTest {
 
   private static Set<String> listed() {
     Set<String> routes = new TreeSet<>();
-    for (AdminRoutes.Route route : AdminRoutes.all()) {
+    for (Route route : AdminRoutes.all()) {
       if (!route.pattern().getPatternString().startsWith("/openapi")) {
         routes.add(route.method() + " " + route.pattern());
       }
