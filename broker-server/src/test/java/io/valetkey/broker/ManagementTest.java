@@ -2,6 +2,7 @@ package io.valetkey.broker;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.valetkey.broker.evidence.Checkpoints;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -55,6 +56,21 @@ class ManagementTest {
       org.assertj.core.api.Assertions.assertThatThrownBy(
               () -> get(client, gateway.url() + "/oauth2/jwks"))
           .isInstanceOf(java.net.ConnectException.class);
+    }
+  }
+
+  @Test
+  void gatewayRole_makesNoCheckpointsAndReadsNoSigningKey() throws Exception {
+    try (RunningBroker issuer = RunningBroker.start(Map.of());
+        RunningBroker gateway =
+            issuer.replica(
+                Map.of(
+                    "valetkey.roles",
+                    "gateway",
+                    "valetkey.audit.signing-key",
+                    "/no/such/key.pem"))) {
+      assertThat(issuer.context().getBeanNamesForType(Checkpoints.class)).hasSize(1);
+      assertThat(gateway.context().getBeanNamesForType(Checkpoints.class)).isEmpty();
     }
   }
 

@@ -22,6 +22,8 @@ import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What goes with age leaves the rest verifiable. Invariant: E6. */
 class RetentionTest {
@@ -124,6 +126,35 @@ class RetentionTest {
 
     assertThat(verify().findings())
         .anyMatch(f -> f.kind() == Kind.CHECKPOINT_REMOVED && f.place().equals("checkpoint 2"));
+  }
+
+  @Test
+  void retention_believesNoTimesThatTheOwnerWroteIntoSeals() throws Exception {
+    checkpoint(null);
+    write(Clock.systemUTC(), 10);
+    sql(
+        "UPDATE audit_seal SET first_time = now() - interval '30 days', last_time = now() - interval '30"
+            + " days'");
+
+    checkpoint(new Retention(KEEP, List.of()));
+
+    assertThat(number("SELECT min(number) FROM audit_checkpoint")).isEqualTo(2);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 5})
+  void afterRetention_aSealThatIsCutOutOfTheTailIsMissed(int seq) throws Exception {
+    checkpoint(new Retention(KEEP, List.of()));
+    write(Clock.systemUTC(), 10);
+    long writer = number("SELECT writer FROM audit_seal ORDER BY position DESC LIMIT 1");
+    assertThat(verify().findings()).isEmpty();
+
+    String there = " WHERE writer = " + writer;
+    sql(
+        "DELETE FROM audit_record" + there + " AND seq = " + seq,
+        "DELETE FROM audit_seal" + there + " AND last_seq = " + seq);
+
+    assertThat(verify().findings()).extracting(Finding::kind).containsExactly(Kind.CHAIN_BROKEN);
   }
 
   @Test
