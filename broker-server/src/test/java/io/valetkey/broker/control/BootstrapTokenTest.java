@@ -2,13 +2,11 @@ package io.valetkey.broker.control;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.valetkey.broker.MovableClock;
 import io.valetkey.broker.policy.PolicyDatabase;
 import io.valetkey.broker.secret.SecretValue;
-import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
-import java.time.ZoneId;
-import java.time.ZoneOffset;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.springframework.jdbc.core.simple.JdbcClient;
@@ -20,24 +18,7 @@ class BootstrapTokenTest {
   private static final Duration HOUR = Duration.ofHours(1);
 
   private final JdbcClient database = JdbcClient.create(PolicyDatabase.newDataSource());
-  private Instant now = Instant.now();
-  private final Clock clock =
-      new Clock() {
-        @Override
-        public ZoneId getZone() {
-          return ZoneOffset.UTC;
-        }
-
-        @Override
-        public Clock withZone(ZoneId zone) {
-          return this;
-        }
-
-        @Override
-        public Instant instant() {
-          return now;
-        }
-      };
+  private final MovableClock clock = new MovableClock(Instant.now());
 
   @Test
   void accepts_theTokenUntilItsHourHasPassed() {
@@ -45,9 +26,9 @@ class BootstrapTokenTest {
     assertThat(bootstrap.accepts(TOKEN)).isTrue();
     assertThat(bootstrap.accepts(OTHER)).isFalse();
     assertThat(bootstrap.accepts("")).isFalse();
-    now = now.plus(HOUR).minusSeconds(5);
+    clock.advance(HOUR.minusSeconds(5));
     assertThat(bootstrap.accepts(TOKEN)).isTrue();
-    now = now.plusSeconds(10);
+    clock.advance(Duration.ofSeconds(10));
     assertThat(bootstrap.accepts(TOKEN)).isFalse();
   }
 
@@ -69,7 +50,7 @@ class BootstrapTokenTest {
         .update();
     BootstrapToken again = start(TOKEN);
     assertThat(again.accepts(TOKEN)).isTrue();
-    now = now.plusSeconds(65);
+    clock.advance(Duration.ofSeconds(65));
     assertThat(again.accepts(TOKEN)).isFalse();
   }
 

@@ -36,6 +36,7 @@ class CheckpointAttackTest {
 
   @TempDir Path directory;
   private RunningBroker broker;
+  private DatabaseOwner owner;
   private Connections connections;
   private CheckpointKey key;
   private Checkpoints maker;
@@ -43,6 +44,7 @@ class CheckpointAttackTest {
   @BeforeEach
   void write() throws Exception {
     broker = RunningBroker.start(Map.of("valetkey.audit.checkpoint-interval", "1h"));
+    owner = new DatabaseOwner(broker);
     connections = broker.bean(Connections.class);
     key = CheckpointKey.read(TamperingTest.keyFile(directory.resolve("key.pem")));
     maker = maker(key, null);
@@ -78,25 +80,8 @@ class CheckpointAttackTest {
     return verifier.verify(since, null);
   }
 
-  private void sql(String... statements) throws Exception {
-    try (Connection owner = broker.database();
-        var statement = owner.createStatement()) {
-      for (String sql : statements) {
-        statement.execute(sql);
-      }
-    }
-  }
-
-  private long number(String query) throws Exception {
-    try (Connection owner = broker.database();
-        var row = owner.createStatement().executeQuery(query)) {
-      row.next();
-      return row.getLong(1);
-    }
-  }
-
   private void editTheOldest() throws Exception {
-    sql(
+    owner.sql(
         "UPDATE audit_record SET agent = 'somebody' WHERE (writer, seq) = (SELECT writer, first_seq"
             + " FROM audit_seal ORDER BY position LIMIT 1)");
   }
@@ -137,7 +122,7 @@ class CheckpointAttackTest {
   @ValueSource(strings = {"TRUE", "number < 3", "number = 1"})
   void times_inColumnsNobodySigned_hideNothing(String which) throws Exception {
     editTheOldest();
-    sql("UPDATE audit_checkpoint SET made_at = '1970-01-01 00:00+00' WHERE " + which);
+    owner.sql("UPDATE audit_checkpoint SET made_at = '1970-01-01 00:00+00' WHERE " + which);
 
     assertFound(verify(null), Kind.RECORD_CHANGED, Kind.CHECKPOINT_FORGED);
   }
@@ -146,7 +131,7 @@ class CheckpointAttackTest {
   void verification_ofTheNewest_stillChecksACheckpoint() throws Exception {
     assertThat(verify(Instant.now()).checkpoints()).isPositive();
 
-    sql("UPDATE audit_checkpoint SET jws = jws || 'A'");
+    owner.sql("UPDATE audit_checkpoint SET jws = jws || 'A'");
 
     assertFound(verify(Instant.now()), Kind.CHECKPOINT_FORGED);
   }
@@ -154,7 +139,7 @@ class CheckpointAttackTest {
   @Test
   void beginning_isTakenFromNoUnsignedStatement() throws Exception {
     editTheOldest();
-    sql(
+    owner.sql(
         "INSERT INTO audit_record (time, writer, seq, decision_id, action, outcome)"
             + " VALUES (now(), 777777, 1, gen_random_uuid(), 'x', 'granted')",
         "UPDATE audit_sealed_since SET since = now() + interval '1 day'",
@@ -186,7 +171,7 @@ class CheckpointAttackTest {
   @ParameterizedTest
   @ValueSource(longs = {0, -5})
   void record_withASealAtAPlaceThatNobodyReads_isFound(long position) throws Exception {
-    sql(
+    owner.sql(
         "INSERT INTO audit_record (time, writer, seq, decision_id, action, outcome)"
             + " VALUES (now(), 777777, 1, gen_random_uuid(), 'x', 'granted')",
         "INSERT INTO audit_seal (position, writer, first_seq, last_seq, first_time, last_time, leaves,"
@@ -201,15 +186,15 @@ class CheckpointAttackTest {
   @Test
   void checkpointByAnotherKey_isNotSignedOn() throws Exception {
     CheckpointRef known = verify(null).lastCheckpoint();
-    long upto = number("SELECT upto FROM audit_checkpoint WHERE number = 3");
+    long upto = owner.number("SELECT upto FROM audit_checkpoint WHERE number = 3");
     String hash = known.hash();
     next(CheckpointKey.ofThisProcess(), new Dropped(Instant.now(), upto, 3, hash, 0));
     writeSome();
 
     assertThatThrownBy(maker::make).hasMessageContaining("checkpoint 4 ");
 
-    assertThat(number("SELECT max(number) FROM audit_checkpoint")).isEqualTo(4);
-    sql(
+    assertThat(owner.number("SELECT max(number) FROM audit_checkpoint")).isEqualTo(4);
+    owner.sql(
         "DELETE FROM audit_record r USING audit_seal s WHERE s.position <= 3 AND r.writer = s.writer"
             + " AND r.seq BETWEEN s.first_seq AND s.last_seq",
         "DELETE FROM audit_seal WHERE position <= " + upto,
@@ -219,7 +204,7 @@ class CheckpointAttackTest {
 
   @Test
   void columnsOfTheLastCheckpoint_mustBeWhatIsSigned() throws Exception {
-    sql("UPDATE audit_checkpoint SET upto = upto - 1 WHERE number = 3");
+    owner.sql("UPDATE audit_checkpoint SET upto = upto - 1 WHERE number = 3");
     writeSome();
 
     assertThatThrownBy(maker::make).hasMessageContaining("checkpoint 3 ");
@@ -254,7 +239,7 @@ class CheckpointAttackTest {
 
   @Test
   void positionThatWasNeverDrawn_blindsNobody() throws Exception {
-    sql(
+    owner.sql(
         "INSERT INTO audit_seal (position, writer, first_seq, last_seq, first_time, last_time, leaves,"
             + " hash) SELECT 9000000000000000000, 777777, 1, 1, now(), now(), leaves, hash FROM"
             + " audit_seal WHERE last_seq = first_seq LIMIT 1");
@@ -291,12 +276,12 @@ class CheckpointAttackTest {
           .isInstanceOf(SQLException.class)
           .hasMessageMatching("(?s).*(permission denied|checkpoint|audit records).*");
     }
-    assertThat(number("SELECT count(*) FROM audit_checkpoint")).isEqualTo(3);
+    assertThat(owner.number("SELECT count(*) FROM audit_checkpoint")).isEqualTo(3);
   }
 
   @Test
   void newestCheckpoint_isNotDropped_andNoneThatSpeaksOfMore() throws Exception {
-    sql(
+    owner.sql(
         "UPDATE audit_retention_floor SET days = 7",
         "UPDATE audit_seal SET first_time = now() - interval '20 days', last_time = now() - interval '20 days'");
     try (Connection application = connections.open()) {
@@ -309,7 +294,7 @@ class CheckpointAttackTest {
       }
     }
     // What lets more go is the owner's alone.
-    sql(
+    owner.sql(
         "ALTER TABLE audit_checkpoint DISABLE TRIGGER USER",
         "INSERT INTO audit_checkpoint VALUES (9, now(), 0, 'x'), (10, now(), 0, 'x')");
     try (Connection application = connections.open()) {

@@ -31,16 +31,18 @@ class RetentionTest {
   private static final Duration KEEP = Duration.ofDays(10);
 
   private RunningBroker broker;
+  private DatabaseOwner owner;
   private Connections connections;
   private CheckpointKey key;
 
   @BeforeEach
   void start() throws Exception {
     broker = RunningBroker.start(Map.of("valetkey.audit.checkpoint-interval", "1h"));
+    owner = new DatabaseOwner(broker);
     connections = broker.bean(Connections.class);
     key = CheckpointKey.ofThisProcess();
     LocalDate day = LocalDate.now(ZoneOffset.UTC).minusDays(30);
-    sql(
+    owner.sql(
         "CREATE TABLE audit_record_%s PARTITION OF audit_record FOR VALUES FROM ('%s 00:00+00') TO ('%s 00:00+00')"
             .formatted(day.toString().replace("-", ""), day, day.plusDays(1)),
         "GRANT SELECT, INSERT ON audit_record_%s TO valetkey_app"
@@ -83,36 +85,19 @@ class RetentionTest {
         .verify(null, null);
   }
 
-  private void sql(String... statements) throws Exception {
-    try (Connection owner = broker.database();
-        var statement = owner.createStatement()) {
-      for (String sql : statements) {
-        statement.execute(sql);
-      }
-    }
-  }
-
-  private long number(String query) throws Exception {
-    try (Connection owner = broker.database();
-        var row = owner.createStatement().executeQuery(query)) {
-      row.next();
-      return row.getLong(1);
-    }
-  }
-
   @Test
   void retention_dropsOldDaysAndTheRestStaysVerifiable() throws Exception {
     assertThat(verify().records()).isEqualTo(40);
 
     checkpoint(new Retention(KEEP, List.of()));
 
-    assertThat(number("SELECT count(*) FROM audit_record")).isEqualTo(20);
-    assertThat(number("SELECT min(number) FROM audit_checkpoint")).isEqualTo(2);
+    assertThat(owner.number("SELECT count(*) FROM audit_record")).isEqualTo(20);
+    assertThat(owner.number("SELECT min(number) FROM audit_checkpoint")).isEqualTo(2);
     assertThat(verify().findings()).isEmpty();
     assertThat(verify().outcome()).isEqualTo(Outcome.SOUND);
     assertThat(verify().records()).isEqualTo(20);
 
-    sql("DELETE FROM audit_record WHERE ctid = (SELECT ctid FROM audit_record LIMIT 1)");
+    owner.sql("DELETE FROM audit_record WHERE ctid = (SELECT ctid FROM audit_record LIMIT 1)");
     assertThat(verify().findings()).extracting(Finding::kind).contains(Kind.RECORD_REMOVED);
   }
 
@@ -120,7 +105,7 @@ class RetentionTest {
   void retention_whenTheOwnerDropsMoreThanIsSigned_isFound() throws Exception {
     checkpoint(new Retention(KEEP, List.of()));
 
-    sql(
+    owner.sql(
         "DELETE FROM audit_seal WHERE position <= (SELECT upto FROM audit_checkpoint WHERE number = 2)",
         "DELETE FROM audit_checkpoint WHERE number = 2");
 
@@ -132,13 +117,13 @@ class RetentionTest {
   void retention_believesNoTimesThatTheOwnerWroteIntoSeals() throws Exception {
     checkpoint(null);
     write(Clock.systemUTC(), 10);
-    sql(
+    owner.sql(
         "UPDATE audit_seal SET first_time = now() - interval '30 days', last_time = now() - interval '30"
             + " days'");
 
     checkpoint(new Retention(KEEP, List.of()));
 
-    assertThat(number("SELECT min(number) FROM audit_checkpoint")).isEqualTo(2);
+    assertThat(owner.number("SELECT min(number) FROM audit_checkpoint")).isEqualTo(2);
   }
 
   @ParameterizedTest
@@ -146,11 +131,11 @@ class RetentionTest {
   void afterRetention_aSealThatIsCutOutOfTheTailIsMissed(int seq) throws Exception {
     checkpoint(new Retention(KEEP, List.of()));
     write(Clock.systemUTC(), 10);
-    long writer = number("SELECT writer FROM audit_seal ORDER BY position DESC LIMIT 1");
+    long writer = owner.number("SELECT writer FROM audit_seal ORDER BY position DESC LIMIT 1");
     assertThat(verify().findings()).isEmpty();
 
     String there = " WHERE writer = " + writer;
-    sql(
+    owner.sql(
         "DELETE FROM audit_record" + there + " AND seq = " + seq,
         "DELETE FROM audit_seal" + there + " AND last_seq = " + seq);
 
@@ -159,11 +144,11 @@ class RetentionTest {
 
   @Test
   void retention_waitsForASinkThatIsBehind() throws Exception {
-    sql("INSERT INTO audit_sink (name, position, checkpoint) VALUES ('webhook', 1, 0)");
+    owner.sql("INSERT INTO audit_sink (name, position, checkpoint) VALUES ('webhook', 1, 0)");
 
     checkpoint(new Retention(KEEP, List.of("webhook")));
 
-    assertThat(number("SELECT count(*) FROM audit_record")).isEqualTo(40);
+    assertThat(owner.number("SELECT count(*) FROM audit_record")).isEqualTo(40);
   }
 
   @Test
@@ -173,10 +158,12 @@ class RetentionTest {
       drop.setObject(1, Instant.now().minus(6, ChronoUnit.DAYS).atOffset(ZoneOffset.UTC));
       assertThatThrownBy(drop::execute).hasMessageContaining("this young are not dropped");
     }
-    sql("UPDATE audit_retention_floor SET days = 20");
+    owner.sql("UPDATE audit_retention_floor SET days = 20");
 
     checkpoint(new Retention(KEEP, List.of()));
 
-    assertThat(number("SELECT count(*) FROM audit_record")).as("the owner's floor").isEqualTo(40);
+    assertThat(owner.number("SELECT count(*) FROM audit_record"))
+        .as("the owner's floor")
+        .isEqualTo(40);
   }
 }

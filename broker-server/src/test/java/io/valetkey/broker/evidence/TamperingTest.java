@@ -43,6 +43,7 @@ class TamperingTest {
 
   @TempDir static Path directory;
   private static RunningBroker broker;
+  private static DatabaseOwner owner;
   private static Connections connections;
   private static Checkpoints checkpoints;
   private static AuditVerifier verifier;
@@ -58,6 +59,7 @@ class TamperingTest {
   @BeforeAll
   static void write() throws Exception {
     broker = RunningBroker.start(Map.of("valetkey.audit.checkpoint-interval", "1h"));
+    owner = new DatabaseOwner(broker);
     connections = broker.bean(Connections.class);
     key = CheckpointKey.read(keyFile(directory.resolve("key.pem")));
     checkpoints = new Checkpoints(connections, key, Clock.systemUTC(), null, null);
@@ -69,7 +71,7 @@ class TamperingTest {
       assertThat(checkpoints.make()).isTrue();
     }
     for (String table : TABLES) {
-      sql(
+      owner.sql(
           "ALTER TABLE " + table + " DISABLE TRIGGER USER",
           "CREATE TABLE b_" + table + " AS SELECT * FROM " + table);
     }
@@ -130,16 +132,7 @@ class TamperingTest {
   @BeforeEach
   void putBack() throws Exception {
     for (String table : TABLES) {
-      sql("TRUNCATE " + table, "INSERT INTO " + table + " SELECT * FROM b_" + table);
-    }
-  }
-
-  private static void sql(String... statements) throws Exception {
-    try (Connection owner = broker.database();
-        var statement = owner.createStatement()) {
-      for (String sql : statements) {
-        statement.execute(sql);
-      }
+      owner.sql("TRUNCATE " + table, "INSERT INTO " + table + " SELECT * FROM b_" + table);
     }
   }
 
@@ -183,7 +176,7 @@ class TamperingTest {
                     "subject = ''",
                     "action = action || ' '")
                 .get(RANDOM.nextInt(7));
-        sql("UPDATE audit_record SET " + edit + is(ref));
+        owner.sql("UPDATE audit_record SET " + edit + is(ref));
         return List.of(ref.toString());
       }
     },
@@ -191,7 +184,7 @@ class TamperingTest {
       @Override
       List<String> todo() throws Exception {
         Ref ref = any("TRUE");
-        sql("UPDATE audit_record SET time = time - interval '1 hour'" + is(ref));
+        owner.sql("UPDATE audit_record SET time = time - interval '1 hour'" + is(ref));
         return List.of(ref.toString());
       }
     },
@@ -199,7 +192,7 @@ class TamperingTest {
       @Override
       List<String> todo() throws Exception {
         Ref ref = any("TRUE");
-        sql("DELETE FROM audit_record" + is(ref));
+        owner.sql("DELETE FROM audit_record" + is(ref));
         return List.of(ref.toString());
       }
     },
@@ -208,7 +201,7 @@ class TamperingTest {
       List<String> todo() throws Exception {
         Ref a = any("s.last_seq > r.seq");
         Ref b = new Ref(a.writer(), a.seq() + 1);
-        sql(
+        owner.sql(
             "UPDATE audit_record SET seq = -1" + is(a),
             "UPDATE audit_record SET seq = " + a.seq() + is(b),
             "UPDATE audit_record SET seq = " + b.seq() + is(new Ref(a.writer(), -1)));
@@ -243,7 +236,7 @@ class TamperingTest {
       @Override
       List<String> todo() throws Exception {
         Ref head = head();
-        sql(
+        owner.sql(
             "DELETE FROM audit_record r USING audit_seal s WHERE r.writer = s.writer AND r.seq >="
                 + " s.first_seq AND s.writer = "
                 + head.writer()
@@ -260,7 +253,7 @@ class TamperingTest {
       @Override
       List<String> todo() throws Exception {
         Ref head = head();
-        sql(
+        owner.sql(
             "DELETE FROM audit_record WHERE writer = " + head.writer(),
             "DELETE FROM audit_seal WHERE writer = " + head.writer());
         return List.of(head.toString());
@@ -270,7 +263,7 @@ class TamperingTest {
       @Override
       List<String> todo() throws Exception {
         Ref ref = any("TRUE");
-        sql("UPDATE audit_record SET agent = 'rewritten'" + is(ref));
+        owner.sql("UPDATE audit_record SET agent = 'rewritten'" + is(ref));
         reseal(ref.writer());
         return refs(
                 "SELECT writer, max(last_seq) FROM audit_seal WHERE writer = "
@@ -285,7 +278,7 @@ class TamperingTest {
       @Override
       List<String> todo() throws Exception {
         int number = 1 + RANDOM.nextInt(3);
-        sql("DELETE FROM audit_checkpoint WHERE number = " + number);
+        owner.sql("DELETE FROM audit_checkpoint WHERE number = " + number);
         return List.of("checkpoint " + number);
       }
     },
@@ -306,7 +299,7 @@ class TamperingTest {
       @Override
       List<String> todo() throws Exception {
         int number = 1 + RANDOM.nextInt(3);
-        sql(
+        owner.sql(
             "DELETE FROM audit_record r USING audit_seal s WHERE s.position > (SELECT upto FROM"
                 + " audit_checkpoint WHERE number = "
                 + number
@@ -330,7 +323,7 @@ class TamperingTest {
     abstract List<String> todo() throws Exception;
 
     static void copy(Ref ref, String place, String time) throws Exception {
-      sql(
+      owner.sql(
           "INSERT INTO audit_record (time, writer, seq, decision_id, action, outcome, details) SELECT "
               + time
               + ", "
@@ -421,7 +414,7 @@ class TamperingTest {
 
   @Test
   void owner_whoEmptiesTheTable_isTold() throws Exception {
-    sql("TRUNCATE audit_record");
+    owner.sql("TRUNCATE audit_record");
 
     AuditVerification verification = verifier.verify(null, null);
 
@@ -432,7 +425,7 @@ class TamperingTest {
 
   @Test
   void owner_whoEmptiesEverything_isTold() throws Exception {
-    sql("TRUNCATE audit_record, audit_seal, audit_checkpoint");
+    owner.sql("TRUNCATE audit_record, audit_seal, audit_checkpoint");
 
     assertThat(verifier.verify(null, null).findings())
         .extracting(Finding::kind)
@@ -445,7 +438,7 @@ class TamperingTest {
     Ref ref = any("s.position > (SELECT max(upto) FROM audit_checkpoint)");
     assertThat(verifier.verify(null, null).outcome()).isEqualTo(Outcome.SOUND);
 
-    sql("UPDATE audit_record SET agent = 'else'" + is(ref));
+    owner.sql("UPDATE audit_record SET agent = 'else'" + is(ref));
 
     assertThat(verifier.verify(null, null).findings())
         .extracting(Finding::place)

@@ -6,12 +6,10 @@ import io.valetkey.broker.Policies;
 import io.valetkey.broker.RunningBroker;
 import io.valetkey.broker.TestIssuer;
 import io.valetkey.realparts.NeedsPrograms;
-import io.valetkey.realparts.TestAuthority;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -33,7 +31,7 @@ import tools.jackson.databind.json.JsonMapper;
  */
 class AlertsTest {
 
-  private static final Path ROOT = root();
+  private static final Path ROOT = ObservedBroker.repository();
   private static final Path RULES = ROOT.resolve("helm/valetkey/files/prometheus-rules.yaml");
   private static final Path DASHBOARD = ROOT.resolve("helm/valetkey/files/grafana-dashboard.json");
   private static final Path RUNBOOKS = ROOT.resolve("docs/runbooks");
@@ -49,31 +47,13 @@ class AlertsTest {
   @TempDir private static Path folder;
   private static Set<String> scraped;
 
-  private static Path root() {
-    Path at = Path.of("").toAbsolutePath();
-    while (!Files.exists(at.resolve("INVARIANTS.md"))) {
-      at = at.getParent();
-    }
-    return at;
-  }
-
   @BeforeAll
   static void scrape() throws Exception {
     try (EchoUpstream upstream = new EchoUpstream(folder)) {
-      Map<String, String> settings =
-          upstream.settings(
-              "valetkey.vault.uri",
-              "http://127.0.0.1:" + RunningBroker.freePort(),
-              "valetkey.vault.token",
-              "a-token-of-a-vault-that-is-away",
-              "valetkey.stop.witness.path",
-              "valetkey/stops",
-              "valetkey.stop.witness.required",
-              "false",
-              "valetkey.audit.sinks.file",
-              folder.resolve("audit.json").toString());
+      Map<String, String> settings = upstream.settings();
+      settings.putAll(ObservedBroker.settings(folder));
       try (RunningBroker broker = RunningBroker.start(settings);
-          RunningBroker secured = broker.replica(withCertificate(settings));
+          RunningBroker secured = broker.replica(ObservedBroker.withCertificate(folder, settings));
           HttpClient client = HttpClient.newHttpClient()) {
         new Policies(broker)
             .issuer(ISSUER)
@@ -92,19 +72,6 @@ class AlertsTest {
         scraped.addAll(names(secured));
       }
     }
-  }
-
-  private static Map<String, String> withCertificate(Map<String, String> settings)
-      throws Exception {
-    Path key = folder.resolve("gateway.key");
-    Path certificate =
-        TestAuthority.create("gateways").server("localhost").writePem(folder, "gateway");
-    Map<String, String> all = new HashMap<>(settings);
-    all.put("valetkey.roles", "gateway");
-    all.put("valetkey.gateway.ssl-bundle", "gateway");
-    all.put("spring.ssl.bundle.pem.gateway.keystore.certificate", "file:" + certificate);
-    all.put("spring.ssl.bundle.pem.gateway.keystore.private-key", "file:" + key);
-    return all;
   }
 
   private static Set<String> names(RunningBroker broker) throws Exception {

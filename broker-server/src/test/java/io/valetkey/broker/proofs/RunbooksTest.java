@@ -6,7 +6,6 @@ import io.valetkey.broker.Policies;
 import io.valetkey.broker.RunningBroker;
 import io.valetkey.broker.TestIssuer;
 import io.valetkey.realparts.NeedsPrograms;
-import io.valetkey.realparts.TestAuthority;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
@@ -34,14 +33,9 @@ class RunbooksTest {
 
   @Test
   void commands_work() throws Exception {
-    Map<String, String> settings = new HashMap<>();
-    settings.put("valetkey.vault.uri", "http://127.0.0.1:" + RunningBroker.freePort());
-    settings.put("valetkey.vault.token", "a-token-of-a-vault-that-is-away");
-    settings.put("valetkey.stop.witness.path", "valetkey/stops");
-    settings.put("valetkey.stop.witness.required", "false");
-    settings.put("valetkey.audit.sinks.file", folder.resolve("audit.json").toString());
+    Map<String, String> settings = ObservedBroker.settings(folder);
     try (RunningBroker broker = RunningBroker.start(settings);
-        RunningBroker gateway = broker.replica(withCertificate(settings));
+        RunningBroker gateway = broker.replica(ObservedBroker.withCertificate(folder, settings));
         HttpClient client = HttpClient.newHttpClient()) {
       new Policies(broker).issuer(ISSUER).agent("bot", "ci", "bot-subject", "").await(broker);
       Map<String, String> variables = variables(broker, gateway, settings, client);
@@ -66,30 +60,13 @@ class RunbooksTest {
 
   /** The page that lifts the stop comes last: others look at it. */
   private static List<Path> pages() throws Exception {
-    Path at = Path.of("").toAbsolutePath();
-    while (!Files.exists(at.resolve("INVARIANTS.md"))) {
-      at = at.getParent();
-    }
-    try (var pages = Files.list(at.resolve("docs/runbooks"))) {
+    try (var pages = Files.list(ObservedBroker.repository().resolve("docs/runbooks"))) {
       return pages.sorted((a, b) -> Boolean.compare(liftsTheStop(a), liftsTheStop(b))).toList();
     }
   }
 
   private static boolean liftsTheStop(Path page) {
     return page.endsWith("stop-in-force-long.md");
-  }
-
-  private Map<String, String> withCertificate(Map<String, String> settings) {
-    Path certificate =
-        TestAuthority.create("gateways").server("localhost").writePem(folder, "gateway");
-    Map<String, String> all = new HashMap<>(settings);
-    all.put("valetkey.roles", "gateway");
-    all.put("valetkey.gateway.ssl-bundle", "gateway");
-    all.put("spring.ssl.bundle.pem.gateway.keystore.certificate", "file:" + certificate);
-    all.put(
-        "spring.ssl.bundle.pem.gateway.keystore.private-key",
-        "file:" + folder.resolve("gateway.key"));
-    return all;
   }
 
   private Map<String, String> variables(
