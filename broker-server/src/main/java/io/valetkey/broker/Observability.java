@@ -12,6 +12,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
 import org.springframework.boot.context.event.ApplicationReadyEvent;
 import org.springframework.boot.health.contributor.Health;
 import org.springframework.boot.health.contributor.HealthIndicator;
@@ -152,7 +153,7 @@ class Observability {
     };
   }
 
-  private static double age(@org.jspecify.annotations.Nullable Instant since, Clock clock) {
+  private static double age(@Nullable Instant since, Clock clock) {
     return since == null
         ? 0
         : Math.max(0, Meters.seconds(Duration.between(since, clock.instant()).toMillis()));

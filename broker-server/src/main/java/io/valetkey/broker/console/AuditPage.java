@@ -6,6 +6,7 @@ import io.valetkey.broker.control.AuditTrailQuery;
 import jakarta.servlet.http.HttpServletRequest;
 import java.time.Clock;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.ResponseEntity;
@@ -34,17 +35,10 @@ class AuditPage {
   ResponseEntity<byte[]> search(HttpServletRequest request) {
     Wish wish = Wish.of(request);
     int days = days(request.getParameter("days"));
-    var filter =
-        new AuditTrailQuery.Filter(
-            Wish.orNull(wish.agent()),
-            Wish.orNull(wish.destination()),
-            Wish.orNull(wish.outcome()),
-            null,
-            clock.instant().minus(Duration.ofDays(days)),
-            null);
+    AuditTrailQuery.Filter filter = wish.from(clock.instant().minus(Duration.ofDays(days)));
     var page =
         wish.wrong()
-            ? new AuditTrailQuery.Page(java.util.List.of(), null)
+            ? new AuditTrailQuery.Page(List.of(), null)
             : trail.page(filter, ROWS, request.getParameter("cursor"));
     return pages.page(
         "audit.jte",

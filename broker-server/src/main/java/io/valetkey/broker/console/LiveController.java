@@ -8,6 +8,7 @@ import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -74,7 +75,13 @@ class LiveController {
       return !agent.isEmpty() || !destination.isEmpty() || !outcome.isEmpty();
     }
 
-    static @Nullable String orNull(String text) {
+    /** The records that are meant, from this time on. */
+    AuditTrailQuery.Filter from(Instant since) {
+      return new AuditTrailQuery.Filter(
+          orNull(agent), orNull(destination), orNull(outcome), null, since, null);
+    }
+
+    private static @Nullable String orNull(String text) {
       return text.isEmpty() ? null : text;
     }
   }
@@ -118,14 +125,7 @@ class LiveController {
     if (wish.wrong()) {
       return List.of();
     }
-    var filter =
-        new AuditTrailQuery.Filter(
-            Wish.orNull(wish.agent()),
-            Wish.orNull(wish.destination()),
-            Wish.orNull(wish.outcome()),
-            null,
-            clock.instant().minus(BACK),
-            null);
+    AuditTrailQuery.Filter filter = wish.from(clock.instant().minus(BACK));
     return trail.page(filter, ROWS, null).records().stream().map(Event::of).toList();
   }
 
