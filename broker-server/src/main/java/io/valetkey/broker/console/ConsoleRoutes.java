@@ -22,9 +22,12 @@ final class ConsoleRoutes {
   static final String STOPS = BASE + "/stops";
   static final String AUDIT = BASE + "/audit";
 
+  private static final String LIVE_ROWS = LIVE + "/rows";
+  private static final String AGENT_OPEN = AGENTS + "/{name}/open";
+  private static final String STOP_PROGRESS = STOPS + "/{id}/progress";
+
   /** What a page asks by itself, which keeps nobody signed in. */
-  private static final Set<String> POLLED =
-      Set.of(LIVE + "/rows", AGENTS + "/{name}/open", STOPS + "/{id}/progress");
+  private static final Set<String> POLLED = Set.of(LIVE_ROWS, AGENT_OPEN, STOP_PROGRESS);
 
   private static final List<Route> ROUTES =
       List.of(
@@ -34,15 +37,15 @@ final class ConsoleRoutes {
           Route.of("GET", BASE, Role.VIEWER),
           Route.of("POST", SIGN_OUT, Role.SENSOR),
           Route.of("GET", LIVE, Role.VIEWER),
-          Route.of("GET", LIVE + "/rows", Role.VIEWER),
+          Route.of("GET", LIVE_ROWS, Role.VIEWER),
           Route.of("GET", DECISIONS + "/{id}", Role.VIEWER),
           Route.of("GET", AGENTS, Role.VIEWER),
           Route.of("GET", AGENTS + "/{name}", Role.VIEWER),
-          Route.of("GET", AGENTS + "/{name}/open", Role.VIEWER),
+          Route.of("GET", AGENT_OPEN, Role.VIEWER),
           Route.of("POST", STOPS, Role.OPERATOR),
           Route.of("GET", STOPS, Role.VIEWER),
           Route.of("GET", STOPS + "/{id}", Role.VIEWER),
-          Route.of("GET", STOPS + "/{id}/progress", Role.VIEWER),
+          Route.of("GET", STOP_PROGRESS, Role.VIEWER),
           Route.of("POST", STOPS + "/{id}/lift", Role.OPERATOR),
           Route.of("GET", REACH, Role.VIEWER),
           Route.of("GET", DESTINATIONS, Role.VIEWER),

@@ -192,6 +192,4 @@ final class LeaseEndpoint extends HolderEndpoint {
     document.put("renewable", lease.renewable() && lease.state() == LeaseState.ACTIVE);
     return document;
   }
-
-  /** A refusal leaves its record first; if it cannot, nothing is said but that. */
 }
