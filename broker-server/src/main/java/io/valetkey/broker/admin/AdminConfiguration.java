@@ -24,6 +24,7 @@ import io.valetkey.broker.signal.Timeline;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.token.KeyRotation;
+import io.valetkey.broker.token.TokenSettings;
 import io.valetkey.broker.upstream.SelfTests;
 import java.time.Clock;
 import org.springframework.beans.factory.ObjectProvider;
@@ -73,6 +74,11 @@ public class AdminConfiguration {
   DeclarationController declarationController(
       PolicyExport export, ObjectProvider<PolicyFiles> files) {
     return new DeclarationController(export, files.getIfAvailable());
+  }
+
+  @Bean
+  DestinationTemplateController destinationTemplateController(TokenSettings names) {
+    return new DestinationTemplateController(names);
   }
 
   @Bean

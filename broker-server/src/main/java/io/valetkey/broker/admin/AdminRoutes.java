@@ -40,6 +40,8 @@ final class AdminRoutes {
     routes.add(Route.of("POST", BASE + "/apply", Role.ADMIN));
     routes.add(Route.of("GET", BASE + "/export", Role.VIEWER));
     routes.add(Route.of("GET", BASE + "/schema", Role.VIEWER));
+    routes.add(Route.of("GET", DestinationTemplateController.TEMPLATES, Role.VIEWER));
+    routes.add(Route.of("GET", DestinationTemplateController.TEMPLATES + "/{name}", Role.VIEWER));
     routes.add(Route.of("GET", BASE + "/policy-files", Role.VIEWER));
     routes.add(Route.of("GET", BASE + "/stops", Role.VIEWER));
     routes.add(Route.of("POST", BASE + "/stops", Role.OPERATOR));

@@ -26,7 +26,7 @@ import tools.jackson.databind.node.ObjectNode;
 @Hidden
 class DeclarationController {
 
-  private static final MediaType YAML = MediaType.valueOf(ApplyController.YAML);
+  static final MediaType YAML = MediaType.valueOf(ApplyController.YAML);
   private static final ObjectNode SCHEMA = PolicySchema.make();
 
   private final PolicyExport export;
@@ -55,9 +55,14 @@ class DeclarationController {
       set.putArray("documents").addAll(documents);
       return JsonAnswers.ok(set);
     }
+    return yaml(set, documents);
+  }
+
+  /** A set as a YAML stream: what stands before the resources, if anything, and they. */
+  static ResponseEntity<byte[]> yaml(ObjectNode head, List<ObjectNode> documents) {
     List<ObjectNode> stream = new ArrayList<>(documents);
-    if (!set.isEmpty()) {
-      stream.addFirst(set);
+    if (!head.isEmpty()) {
+      stream.addFirst(head);
     }
     return ResponseEntity.ok()
         .contentType(YAML)
