@@ -202,6 +202,23 @@ class CheckpointAttackTest {
     assertFound(verify(null, known), Kind.CHECKPOINT_FORGED, Kind.ROLLED_BACK);
   }
 
+  /** The login of one replica is enough to write these. */
+  @ParameterizedTest
+  @ValueSource(strings = {"x", "a.b.c", "bnVsbA.bnVsbA.AA", "e30.e30.AA", "bnVsbA.e30."})
+  void rowThatIsNoCheckpoint_isFound_andNotSignedOn(String jws) throws Exception {
+    writeSome();
+    try (Connection application = connections.open()) {
+      application
+          .createStatement()
+          .execute(
+              "INSERT INTO audit_checkpoint SELECT 4, now(), max(position), '%s' FROM audit_seal"
+                  .formatted(jws));
+    }
+
+    assertThatThrownBy(maker::make).hasMessageContaining("checkpoint 4 ");
+    assertFound(verify(null), Kind.CHECKPOINT_FORGED);
+  }
+
   @Test
   void columnsOfTheLastCheckpoint_mustBeWhatIsSigned() throws Exception {
     owner.sql("UPDATE audit_checkpoint SET upto = upto - 1 WHERE number = 3");
