@@ -1,5 +1,6 @@
 package io.valetkey.broker;
 
+import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.evidence.AuditVerifier;
 import io.valetkey.broker.evidence.CheckpointKey;
 import io.valetkey.broker.evidence.Checkpoints;
@@ -90,6 +91,17 @@ class EvidenceConfiguration {
     var checkpoints = new Checkpoints(connections, key, clock, retention, reader.text(CONTINUE));
     checkpoints.start(interval(reader));
     return checkpoints;
+  }
+
+  @Bean
+  MeterBinder checkpointMeter(Checkpoints checkpoints) {
+    return registry ->
+        Meters.seconds(
+            registry,
+            "valetkey.audit.checkpoint.overdue",
+            "How long the oldest audit record without a checkpoint has been due for one; 0 if none is",
+            checkpoints,
+            Checkpoints::overdueSeconds);
   }
 
   @Bean

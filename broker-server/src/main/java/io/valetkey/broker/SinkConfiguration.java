@@ -4,6 +4,7 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.sink.FileSink;
+import io.valetkey.broker.sink.OcsfSink;
 import io.valetkey.broker.sink.OtlpSink;
 import io.valetkey.broker.sink.Sink;
 import io.valetkey.broker.sink.SinkFeeder;
@@ -28,6 +29,7 @@ import org.springframework.core.env.ConfigurableEnvironment;
 class SinkConfiguration {
 
   private static final String SINKS = "audit.sinks.";
+  private static final List<String> KINDS = List.of("stdout", "file", "webhook", "syslog", "otlp");
 
   /** Checks the settings of this part together with all others. */
   static void check(SettingsReader reader) {
@@ -91,7 +93,19 @@ class SinkConfiguration {
     addWebhook(reader, sinks);
     addSyslog(reader, sinks);
     addOtlp(reader, sinks);
-    return sinks;
+    List<String> ocsf = KINDS.stream().filter(kind -> isOcsf(reader, kind)).toList();
+    return sinks.stream()
+        .map(sink -> ocsf.contains(sink.name()) ? new OcsfSink(sink) : sink)
+        .toList();
+  }
+
+  private static boolean isOcsf(SettingsReader reader, String kind) {
+    String name = SINKS + kind + ".format";
+    String format = reader.text(name, "valetkey");
+    if (!format.equals("valetkey") && !format.equals("ocsf")) {
+      reader.problem(name, "must be valetkey or ocsf");
+    }
+    return format.equals("ocsf");
   }
 
   private static void addWebhook(SettingsReader reader, List<Sink> sinks) {

@@ -55,4 +55,35 @@ class StartTest {
         .hasMessageContaining("valetkey.stop.staleness: must be a duration")
         .hasMessageContaining("valetkey.gatway.port: there is no such setting");
   }
+
+  @Test
+  void start_withWrongSettingsOfTheAuditTrail_namesAllOfThemAtOnce() {
+    assertThatThrownBy(() ->
+            RunningBroker.start(
+                Map.ofEntries(
+                    Map.entry("valetkey.audit.checkpoint-interval", "1ms"),
+                    Map.entry("valetkey.audit.retention", "1d"),
+                    Map.entry("valetkey.audit.signing-key", "/no/such/key.pem"),
+                    Map.entry("valetkey.audit.sinks.stdout", "yes"),
+                    Map.entry("valetkey.audit.sinks.stdout.format", "cef"),
+                    Map.entry("valetkey.audit.sinks.file", "/no/such/folder/audit.log"),
+                    Map.entry("valetkey.audit.sinks.webhook.url", "http://siem.example"),
+                    Map.entry("valetkey.audit.sinks.webhook.hmac-file", "/no/such/key"),
+                    Map.entry("valetkey.audit.sinks.syslog.address", "logs.example"),
+                    Map.entry("valetkey.audit.sinks.syslog.tls", "maybe"),
+                    Map.entry("valetkey.audit.sinks.otlp.url", "ftp://collector.example"),
+                    Map.entry("valetkey.audit.sinks.kafka.format", "ocsf"))))
+        .hasMessageContaining("valetkey.audit.checkpoint-interval: must be a duration")
+        .hasMessageContaining("valetkey.audit.retention: must be a duration")
+        .hasMessageContaining("valetkey.audit.signing-key: ")
+        .hasMessageContaining("valetkey.audit.sinks.stdout: must be true or false")
+        .hasMessageContaining("valetkey.audit.sinks.stdout.format: must be valetkey or ocsf")
+        .hasMessageContaining("valetkey.audit.sinks.file: must be a file in a directory")
+        .hasMessageContaining("valetkey.audit.sinks.webhook.url: must be https")
+        .hasMessageContaining("valetkey.audit.sinks.webhook.hmac-file: is not a file")
+        .hasMessageContaining("valetkey.audit.sinks.syslog.address: must be host:port")
+        .hasMessageContaining("valetkey.audit.sinks.syslog.tls: must be true or false")
+        .hasMessageContaining("valetkey.audit.sinks.otlp.url: must be https")
+        .hasMessageContaining("valetkey.audit.sinks.kafka.format: there is no such setting");
+  }
 }

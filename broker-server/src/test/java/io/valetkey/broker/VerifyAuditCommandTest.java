@@ -13,16 +13,19 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.sql.Connection;
 import java.util.Map;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** An auditor who trusts neither the broker nor the database. Promise: P5. Invariant: E2. */
 class VerifyAuditCommandTest {
 
   @TempDir Path folder;
 
-  @Test
-  void verify_withExportedCheckpoints_findsADatabaseThatWasReplaced() throws Exception {
+  @ParameterizedTest
+  @ValueSource(strings = {"valetkey", "ocsf"})
+  void verify_withExportedCheckpoints_findsADatabaseThatWasReplaced(String format)
+      throws Exception {
     Path exported = folder.resolve("audit.log");
     Path password = Files.writeString(folder.resolve("password"), "postgres");
     try (RunningBroker broker =
@@ -31,7 +34,9 @@ class VerifyAuditCommandTest {
                 "valetkey.audit.checkpoint-interval",
                 "1s",
                 "valetkey.audit.sinks.file",
-                exported.toString()))) {
+                exported.toString(),
+                "valetkey.audit.sinks.file.format",
+                format))) {
       String url =
           "jdbc:postgresql://localhost:"
               + RunningBroker.postgresPort()
@@ -60,7 +65,7 @@ class VerifyAuditCommandTest {
   }
 
   private static boolean holdsACheckpoint(Path file) throws Exception {
-    return Files.exists(file) && Files.readString(file).contains("\"type\":\"checkpoint\"");
+    return Files.exists(file) && Files.readString(file).contains("\"jws\":\"");
   }
 
   private static void request(URI uri) throws Exception {

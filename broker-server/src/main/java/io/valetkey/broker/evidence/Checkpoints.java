@@ -9,6 +9,7 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.concurrent.Executors;
@@ -29,6 +30,7 @@ public final class Checkpoints implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(Checkpoints.class);
   private static final JsonMapper JSON = JsonMapper.shared();
   private static final int SEALS = 500;
+  private static final Duration MEASURE = Duration.ofSeconds(15);
   private static final String LOCK =
       "SELECT pg_try_advisory_xact_lock(hashtextextended('valetkey.audit.checkpoint', 0))";
 
@@ -42,6 +44,9 @@ public final class Checkpoints implements AutoCloseable {
           Thread.ofPlatform().name("audit-checkpoint").daemon().factory());
   private @Nullable SealFeed feed;
   private volatile @Nullable CheckpointRef seen;
+  private volatile Duration interval = Duration.ZERO;
+  private volatile @Nullable Instant measured;
+  private volatile @Nullable Instant uncovered;
 
   /**
    * Knows how; {@link #start} begins.
@@ -66,14 +71,34 @@ public final class Checkpoints implements AutoCloseable {
 
   /** Makes one each interval from now on. */
   public void start(Duration interval) {
+    this.interval = interval;
+    measured = clock.instant();
+    each(interval, this::tick);
+    each(interval.compareTo(MEASURE) < 0 ? interval : MEASURE, this::measure);
+  }
+
+  private void each(Duration interval, Runnable task) {
     var _ =
         timer.scheduleWithFixedDelay(
-            this::tick, interval.toMillis(), interval.toMillis(), TimeUnit.MILLISECONDS);
+            task, interval.toMillis(), interval.toMillis(), TimeUnit.MILLISECONDS);
   }
 
   /** The youngest checkpoint that this replica has seen; null before the first. */
   public @Nullable CheckpointRef seen() {
     return seen;
+  }
+
+  /**
+   * How long ago the oldest record without a checkpoint should have had one, in seconds; 0 if none
+   * is late. A record should have one an interval after it was written. Only a checkpoint to go on
+   * from counts, whatever else the table holds; while the database cannot be asked, nothing that
+   * was written since the last answer is taken to have one.
+   */
+  public double overdueSeconds() {
+    Instant since = uncovered;
+    return since == null
+        ? 0
+        : Math.max(0, Duration.between(since.plus(interval), clock.instant()).toMillis()) / 1000.0;
   }
 
   private void tick() {
@@ -82,6 +107,29 @@ public final class Checkpoints implements AutoCloseable {
     } catch (SQLException | RuntimeException e) {
       log.error("The checkpoint of the audit trail has to wait: {}", e.getMessage());
     }
+  }
+
+  private void measure() {
+    Instant now = clock.instant();
+    try (Connection connection = connections.open()) {
+      uncovered = uncovered(new EvidenceStore(connection));
+      measured = now;
+    } catch (SQLException | RuntimeException e) {
+      if (uncovered == null) {
+        uncovered = measured;
+      }
+      log.debug("It is not known what has no checkpoint", e);
+    }
+  }
+
+  private @Nullable Instant uncovered(EvidenceStore store) throws SQLException {
+    for (StoredCheckpoint stored : store.newest()) {
+      Checkpoint statement = trusted(stored);
+      if (statement != null) {
+        return store.oldestBehind(statement.upto());
+      }
+    }
+    return store.oldestBehind(0);
   }
 
   /**

@@ -58,6 +58,11 @@ final class EvidenceStore {
     return checkpoints("WHERE number >= ? ORDER BY number LIMIT " + most, s -> s.setLong(1, from));
   }
 
+  /** The youngest checkpoints, the youngest first, a page of them. */
+  List<StoredCheckpoint> newest() throws SQLException {
+    return checkpoints("ORDER BY number DESC LIMIT " + CHECKPOINTS, s -> {});
+  }
+
   @Nullable StoredCheckpoint latest() throws SQLException {
     List<StoredCheckpoint> found = checkpoints("ORDER BY number DESC LIMIT 1", s -> {});
     return found.isEmpty() ? null : found.getFirst();
@@ -74,6 +79,19 @@ final class EvidenceStore {
     return stored == null
         ? dropped != null && dropped.checkpoint() >= known.number()
         : stored.signed().hash().equals(known.hash());
+  }
+
+  /** When the oldest record behind a position was written; null if there is none. */
+  @Nullable Instant oldestBehind(long position) throws SQLException {
+    try (var statement =
+        connection.prepareStatement(
+            "SELECT min(first_time) AS oldest FROM audit_seal WHERE position > ?")) {
+      statement.setLong(1, position);
+      try (ResultSet row = statement.executeQuery()) {
+        row.next();
+        return row.getObject("oldest") == null ? null : instant(row, "oldest");
+      }
+    }
   }
 
   private interface Parameters {

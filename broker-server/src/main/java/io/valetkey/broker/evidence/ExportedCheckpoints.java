@@ -12,7 +12,7 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/** The checkpoints among the events that a sink has taken, one event a line. */
+/** The checkpoints among the events that a sink has taken, one event a line, also in OCSF. */
 public final class ExportedCheckpoints {
 
   private static final JsonMapper JSON = JsonMapper.shared();
@@ -49,8 +49,11 @@ public final class ExportedCheckpoints {
     }
     try {
       JsonNode event = JSON.readTree(line);
-      boolean ours = event.path("type").asString("").equals("checkpoint");
-      return ours ? event.path("jws").asString("") : null;
+      if (event.path("type").asString("").equals("checkpoint")) {
+        return event.path("jws").asString("");
+      }
+      boolean ocsf = event.at("/metadata/event_code").asString("").equals("checkpoint");
+      return ocsf ? event.at("/unmapped/valetkey/jws").asString("") : null;
     } catch (JacksonException e) {
       return null;
     }

@@ -28,7 +28,8 @@ record SignedCheckpoint(String jws) {
   @Nullable Checkpoint statement() {
     try {
       Checkpoint checkpoint = JSON.readValue(part(1), Checkpoint.class);
-      return Checkpoint.SCHEMA.equals(checkpoint.schema()) ? checkpoint : null;
+      boolean ours = checkpoint != null && Checkpoint.SCHEMA.equals(checkpoint.schema());
+      return ours ? checkpoint : null;
     } catch (JacksonException | IllegalArgumentException e) {
       return null;
     }
@@ -72,7 +73,7 @@ record SignedCheckpoint(String jws) {
   private @Nullable Header header() {
     try {
       Header header = JSON.readValue(part(0), Header.class);
-      boolean ours = CheckpointKey.TYPE.equals(header.typ());
+      boolean ours = header != null && CheckpointKey.TYPE.equals(header.typ());
       return ours && header.alg() != null && header.jwk() != null ? header : null;
     } catch (JacksonException | IllegalArgumentException e) {
       return null;

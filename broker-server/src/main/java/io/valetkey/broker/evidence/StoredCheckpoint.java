@@ -12,7 +12,7 @@ record StoredCheckpoint(long number, Instant madeAt, long upto, SignedCheckpoint
     boolean same =
         statement != null
             && statement.number() == number
-            && statement.time().equals(madeAt)
+            && madeAt.equals(statement.time())
             && statement.upto() == upto;
     return same ? statement : null;
   }

@@ -122,8 +122,9 @@ public final class SinkFeeder implements AutoCloseable {
     Cursor cursor = cursor(connection);
     var feed = new SealFeed(cursor.position(), SEALS);
     while (running) {
+      // Before the sink is tried: while it is away, nothing after that is reached.
+      measure(connection, cursor.position());
       Cursor next = deliver(connection, feed, cursor);
-      measure(connection, next.position());
       if (next.equals(cursor)) {
         Thread.sleep(IDLE);
       } else {

@@ -21,6 +21,7 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.Callable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -30,7 +31,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Whoever owns the database, or has the login of one replica, and not the signing key, tries to
- * have the trail called sound all the same. Invariants: E2, E7, O6.
+ * have the trail called sound all the same. Invariants: E2, E7, E9, O6.
  */
 class CheckpointAttackTest {
 
@@ -88,6 +89,10 @@ class CheckpointAttackTest {
 
   /** What a process with another key would state after the last checkpoint. */
   private Checkpoint next(CheckpointKey other, Dropped dropped) throws Exception {
+    return next(other, dropped, owner.number("SELECT max(upto) FROM audit_checkpoint"));
+  }
+
+  private Checkpoint next(CheckpointKey other, Dropped dropped, long upto) throws Exception {
     try (Connection owner = broker.database();
         var forger = maker(other, null)) {
       var store = new EvidenceStore(owner);
@@ -100,7 +105,7 @@ class CheckpointAttackTest {
               Instant.now().truncatedTo(ChronoUnit.MILLIS),
               last.signed().hash(),
               before.upto(),
-              before.upto(),
+              upto,
               0,
               0,
               new SealDigest().finish(),
@@ -200,6 +205,43 @@ class CheckpointAttackTest {
         "DELETE FROM audit_seal WHERE position <= " + upto,
         "DELETE FROM audit_checkpoint WHERE number <= 3");
     assertFound(verify(null, known), Kind.CHECKPOINT_FORGED, Kind.ROLLED_BACK);
+  }
+
+  @Test
+  void recordsThatOnlyAForeignCheckpointSpeaksOf_areOverdueUntilItIsRemoved() throws Exception {
+    writeSome();
+    next(CheckpointKey.ofThisProcess(), null, owner.number("SELECT max(position) FROM audit_seal"));
+    maker.start(Duration.ofSeconds(1));
+
+    await(() -> maker.overdueSeconds() > 2);
+
+    owner.sql("DELETE FROM audit_checkpoint WHERE number = 4");
+    await(() -> maker.overdueSeconds() == 0);
+    assertThat(verify(null).outcome()).isEqualTo(Outcome.SOUND);
+  }
+
+  private static void await(Callable<Boolean> condition) throws Exception {
+    for (int i = 0; i < 300 && !condition.call(); i++) {
+      Thread.sleep(100);
+    }
+    assertThat(condition.call()).isTrue();
+  }
+
+  /** The login of one replica is enough to write these. */
+  @ParameterizedTest
+  @ValueSource(strings = {"x", "a.b.c", "bnVsbA.bnVsbA.AA", "e30.e30.AA", "bnVsbA.e30."})
+  void rowThatIsNoCheckpoint_isFound_andNotSignedOn(String jws) throws Exception {
+    writeSome();
+    try (Connection application = connections.open()) {
+      application
+          .createStatement()
+          .execute(
+              "INSERT INTO audit_checkpoint SELECT 4, now(), max(position), '%s' FROM audit_seal"
+                  .formatted(jws));
+    }
+
+    assertThatThrownBy(maker::make).hasMessageContaining("checkpoint 4 ");
+    assertFound(verify(null), Kind.CHECKPOINT_FORGED);
   }
 
   @Test

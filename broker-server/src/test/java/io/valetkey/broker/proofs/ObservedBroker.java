@@ -12,14 +12,21 @@ final class ObservedBroker {
 
   private ObservedBroker() {}
 
-  /** A Vault that is away, a witness that is not waited for, and a sink. */
+  /** A Vault that is away, a witness that is not waited for, a sink, and a folder of policy. */
   static Map<String, String> settings(Path folder) throws Exception {
     return Map.of(
-        "valetkey.vault.uri", "http://127.0.0.1:" + RunningBroker.freePort(),
-        "valetkey.vault.token", "a-token-of-a-vault-that-is-away",
-        "valetkey.stop.witness.path", "valetkey/stops",
-        "valetkey.stop.witness.required", "false",
-        "valetkey.audit.sinks.file", folder.resolve("audit.json").toString());
+        "valetkey.vault.uri",
+        "http://127.0.0.1:" + RunningBroker.freePort(),
+        "valetkey.vault.token",
+        "a-token-of-a-vault-that-is-away",
+        "valetkey.stop.witness.path",
+        "valetkey/stops",
+        "valetkey.stop.witness.required",
+        "false",
+        "valetkey.audit.sinks.file",
+        folder.resolve("audit.json").toString(),
+        "valetkey.policy.directory",
+        Files.createDirectory(folder.resolve("policy")).toString());
   }
 
   /** The same for a gateway with a certificate of its own. */

@@ -12,6 +12,7 @@ import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.sql.Connection;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -103,7 +104,22 @@ class RunbooksTest {
     variables.put("STOP", JsonMapper.shared().readTree(stop).path("id").asString());
     variables.put("ISSUER", "ci");
     variables.put("DECISION", refused);
+    variables.put("CHECKPOINT", Long.toString(junkCheckpoint(broker)));
     return variables;
+  }
+
+  /** A row that is no checkpoint, and its number. */
+  private static long junkCheckpoint(RunningBroker broker) throws Exception {
+    try (Connection owner = broker.database();
+        var row =
+            owner
+                .createStatement()
+                .executeQuery(
+                    "INSERT INTO audit_checkpoint SELECT coalesce(max(number), 0) + 1, now(),"
+                        + " coalesce(max(upto), 0), 'x' FROM audit_checkpoint RETURNING number")) {
+      row.next();
+      return row.getLong(1);
+    }
   }
 
   /** Null if it worked: an answer that says no is none. */

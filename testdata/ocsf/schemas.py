@@ -1,0 +1,39 @@
+"""Writes the schemas of this folder: pip install ocsf-json-schema==1.2.0; python3 testdata/ocsf/schemas.py"""
+
+import json
+import pathlib
+
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
+
+VERSION = "1.6.0"
+TEXTS = ("title", "description", "deprecated")
+
+
+def without_texts(node, is_names=False):
+    if isinstance(node, list):
+        return sorted((without_texts(item) for item in node), key=json.dumps)
+    if not isinstance(node, dict):
+        return node
+    return {
+        name: without_texts(value, name in ("properties", "$defs") and not is_names)
+        for name, value in sorted(node.items())
+        if is_names or name not in TEXTS
+    }
+
+
+def lines(schema):
+    """One attribute or object a line."""
+    parts = []
+    for name, value in schema.items():
+        text = json.dumps(value)
+        if name in ("properties", "$defs"):
+            entries = (f"  {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
+            text = "{\n" + ",\n".join(entries) + "\n}"
+        parts.append(f"{json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+ocsf = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=VERSION))
+for name in ("authentication", "api_activity", "base_event"):
+    schema = without_texts(ocsf.get_class_schema(class_name=name, profiles=[]))
+    pathlib.Path(__file__).with_name(name + ".schema.json").write_text(lines(schema))
