@@ -6,18 +6,18 @@ import pathlib
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 VERSION = "1.6.0"
-TEXTS = ("title", "description", "deprecated")
+OTHERS_WORK = ("title", "description", "deprecated", "pattern")
 
 
-def without_texts(node, is_names=False):
+def only_facts(node, is_names=False):
     if isinstance(node, list):
-        return sorted((without_texts(item) for item in node), key=json.dumps)
+        return sorted((only_facts(item) for item in node), key=json.dumps)
     if not isinstance(node, dict):
         return node
     return {
-        name: without_texts(value, name in ("properties", "$defs") and not is_names)
+        name: only_facts(value, name in ("properties", "$defs") and not is_names)
         for name, value in sorted(node.items())
-        if is_names or name not in TEXTS
+        if is_names or name not in OTHERS_WORK
     }
 
 
@@ -35,5 +35,5 @@ def lines(schema):
 
 ocsf = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=VERSION))
 for name in ("authentication", "api_activity", "base_event"):
-    schema = without_texts(ocsf.get_class_schema(class_name=name, profiles=[]))
+    schema = only_facts(ocsf.get_class_schema(class_name=name, profiles=[]))
     pathlib.Path(__file__).with_name(name + ".schema.json").write_text(lines(schema))
