@@ -69,6 +69,7 @@ class CoreConfiguration {
     }
     properties.setProperty("connectTimeout", "2");
     properties.setProperty("socketTimeout", "4");
+    properties.setProperty("cancelSignalTimeout", "1");
     properties.setProperty("tcpKeepAlive", "true");
     properties.setProperty("ApplicationName", "valetkey");
     Connection connection = DriverManager.getConnection(details.getJdbcUrl(), properties);

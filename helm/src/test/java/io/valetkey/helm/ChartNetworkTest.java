@@ -5,11 +5,14 @@ import static io.valetkey.helm.Rendered.texts;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.valetkey.realparts.NeedsHelm;
+import java.math.BigInteger;
+import java.net.InetAddress;
 import java.util.List;
-import java.util.Set;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.FieldSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 
 /** Who may reach what. */
@@ -60,25 +63,71 @@ class ChartNetworkTest {
         .contains("agents.admission.enabled needs agents.namespaces");
   }
 
-  @Test
-  void neitherRole_mayReachAMetadataService() {
-    for (String set : List.of("minimum", "everything")) {
-      for (String role : List.of("issuer", "gateway")) {
-        JsonNode egress =
-            Chart.render(set).one("NetworkPolicy", "v-valetkey-" + role).at("/spec/egress");
-        List<JsonNode> blocks =
-            each(egress)
-                .flatMap(rule -> each(rule.at("/to")))
-                .map(to -> to.at("/ipBlock"))
-                .filter(block -> block.at("/cidr").asString("").matches("0\\.0\\.0\\.0/0|::/0"))
-                .toList();
-        assertThat(blocks).isNotEmpty();
-        for (JsonNode block : blocks) {
-          assertThat(Set.copyOf(texts(block.at("/except"))))
-              .containsAnyOf("169.254.0.0/16", "fd00:ec2::254/128");
-        }
+  /** 168.63.129.16 is Azure's, 100.100.100.200 Alibaba's, fd00:ec2::254 that of AWS in IPv6. */
+  private static final List<String> METADATA =
+      List.of("169.254.169.254", "168.63.129.16", "100.100.100.200", "fe80::1", "fd00:ec2::254");
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "gateway.privateOrigins={10.1.0.0/16}",
+        "gateway.privateOrigins={100.64.0.0/10,fc00::/7,168.0.0.0/6,fd00:ec2::/32}",
+        "gateway.privateOrigins={::/0,0.0.0.0/0,100.100.100.128/25,fd00:ec2:0:0:0:0:0:200/119}",
+        "networkPolicy.database.cidrs={100.100.0.0/16,fd00::/8}",
+        "networkPolicy.privateCidrs={100.0.0.0/8,160.0.0.0/3,fd00:0ec2::0:0/127,fd00:ec2::/96,f000::/4}"
+      })
+  void neitherRoleNorTheMigration_mayReachAMetadataService(String values) {
+    Rendered chart = Chart.render("minimum", "--set", values + ",vault.uri=https://v.example.com");
+    List<JsonNode> blocks =
+        Stream.of("issuer", "gateway", "migrate")
+            .map(role -> chart.one("NetworkPolicy", "v-valetkey-" + role).at("/spec/egress"))
+            .flatMap(Rendered::each)
+            .flatMap(rule -> each(rule.at("/to")))
+            .map(to -> to.at("/ipBlock"))
+            .filter(block -> !block.isMissingNode())
+            .toList();
+    assertThat(blocks).hasSizeGreaterThan(10);
+    for (JsonNode block : blocks) {
+      String range = block.at("/cidr").asString();
+      List<String> except = texts(block.at("/except"));
+      // Kubernetes refuses others.
+      assertThat(except).as("%s", block).allMatch(e -> liesIn(e, range));
+      for (String address : METADATA) {
+        assertThat(contains(range, address) && except.stream().noneMatch(e -> contains(e, address)))
+            .as("%s is reached by %s", address, block)
+            .isFalse();
       }
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "gateway.privateOrigins={169.254.7.0/24}",
+        "gateway.privateOrigins={fd00:0ec2:0::254/128}",
+        "networkPolicy.database.cidrs={100.100.100.200/32}"
+      })
+  void range_thatIsBlocked_isRefused(String values) {
+    assertThat(Chart.template("minimum", "--set", values).unsuccessfully())
+        .contains("of networkPolicy.blockedCidrs; take that out if it may be reached");
+  }
+
+  /** Whether a range is a part of another and not all of it. */
+  private static boolean liesIn(String inner, String outer) {
+    String[] parts = inner.split("/", -1);
+    return Integer.parseInt(parts[1]) > Integer.parseInt(outer.split("/", -1)[1])
+        && contains(outer, parts[0]);
+  }
+
+  private static boolean contains(String range, String address) {
+    String[] parts = range.split("/", -1);
+    byte[] network = InetAddress.ofLiteral(parts[0]).getAddress();
+    byte[] other = InetAddress.ofLiteral(address).getAddress();
+    int behind = network.length * Byte.SIZE - Integer.parseInt(parts[1]);
+    return network.length == other.length
+        && new BigInteger(1, network)
+            .shiftRight(behind)
+            .equals(new BigInteger(1, other).shiftRight(behind));
   }
 
   /** Ports of the rules of a policy that lead to this range. */
@@ -143,15 +192,14 @@ class ChartNetworkTest {
   }
 
   @Test
-  void extraEgress_isOpenForBothRolesAndNotForAgents() {
+  void extraEgress_isOpenForItsRoleAlone() {
     Rendered chart = Chart.render("everything");
-    for (String role : List.of("issuer", "gateway")) {
-      assertThat(each(chart.one("NetworkPolicy", "v-valetkey-" + role).at("/spec/egress")))
-          .anyMatch(rule ->
-              rule.at("/to/0/ipBlock/cidr").asString("").equals("10.3.0.7/32")
-                  && rule.at("/ports/0/port").asInt() == 6514);
+    assertThat(ports(chart, "v-valetkey-issuer", "10.3.0.7/32")).containsExactly(6514);
+    assertThat(ports(chart, "v-valetkey-gateway", "10.4.0.7/32")).containsExactly(8443);
+    for (JsonNode policy : chart.all("NetworkPolicy")) {
+      String name = policy.at("/metadata/name").asString();
+      assertThat(policy.toString().contains("10.3.0.7")).isEqualTo(name.endsWith("-issuer"));
+      assertThat(policy.toString().contains("10.4.0.7")).isEqualTo(name.endsWith("-gateway"));
     }
-    assertThat(chart.one("NetworkPolicy", "v-valetkey-agents").toString())
-        .doesNotContain("10.3.0.7");
   }
 }

@@ -52,6 +52,7 @@ class ChartSchemaTest {
           settings.valetkey\\.audit\\.signing-key=x            | invalid propertyName 'valetkey.audit.signing-key'
           settings.valetkey\\.audit\\.sinks\\.file=x           | invalid propertyName 'valetkey.audit.sinks.file'
           gateway.settings.valetkey\\.audit\\.sinks\\.file=x   | invalid propertyName 'valetkey.audit.sinks.file'
+          networkPolicy.extraEgress[0].to=x                    | additional properties 'extraEgress' not allowed
           agents.admission.action=Ignore                       | at '/agents/admission/action'
           image.digest=sha256:1                                | at '/image/digest'
           """)

@@ -10,6 +10,7 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -24,16 +25,25 @@ final class EndLease {
   private static final Logger log = LoggerFactory.getLogger(EndLease.class);
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(30);
 
-  private final LeaseStore store;
+  private final LeaseEndings endings;
   private final LeaseVault vault;
   private final Duration bound;
   private final Clock clock;
 
-  EndLease(LeaseStore store, LeaseVault vault, Duration bound, Clock clock) {
-    this.store = store;
+  EndLease(LeaseEndings endings, LeaseVault vault, Duration bound, Clock clock) {
+    this.endings = endings;
     this.vault = vault;
     this.bound = bound;
     this.clock = clock;
+  }
+
+  /**
+   * Takes this one and tries, if it must be ended and nobody works on it.
+   *
+   * @return whether it is gone by that
+   */
+  boolean attempt(UUID id) {
+    return endings.claim(id).map(this::attempt).orElse(false);
   }
 
   /**
@@ -43,17 +53,17 @@ final class EndLease {
    */
   boolean attempt(Lease lease) {
     return switch (vault.end(lease)) {
-      case LeaseVault.Ending.Gone() -> store.ended(lease, gone(lease));
+      case LeaseVault.Ending.Gone() -> endings.ended(lease, gone(lease));
       case LeaseVault.Ending.NotPossible(String why) -> {
         // Nothing is to be tried before its own end.
         Instant end = lease.expiresAt();
         Duration rest = end == null ? LONGEST_PAUSE : Duration.between(clock.instant(), end);
-        store.notEnded(lease, why, atLeastASecond(rest));
+        endings.notEnded(lease, why, atLeastASecond(rest));
         yield false;
       }
       case LeaseVault.Ending.Failed(String why) -> {
         log.warn("Lease {} could not be ended, attempt {}: {}", lease.id(), lease.attempts(), why);
-        store.notEnded(lease, why, pause(lease.attempts()));
+        endings.notEnded(lease, why, pause(lease.attempts()));
         yield false;
       }
     };
@@ -84,7 +94,7 @@ final class EndLease {
 
   /** Says of every lease that is late that it is irrevocable. */
   void raiseAlarms() {
-    for (Lease lease : store.raiseAlarms(bound, this::alarm)) {
+    for (Lease lease : endings.raiseAlarms(bound, this::alarm)) {
       log.error(
           "Lease {} of {} could not be taken back within {}: {}",
           lease.id(),

@@ -29,13 +29,13 @@ final class IssueLease {
   private static final Logger log = LoggerFactory.getLogger(IssueLease.class);
 
   private final LeaseDecisions decisions;
-  private final LeaseStore store;
+  private final LeaseHandouts handouts;
   private final LeaseVault vault;
   private final Reaper reaper;
 
-  IssueLease(LeaseDecisions decisions, LeaseStore store, LeaseVault vault, Reaper reaper) {
+  IssueLease(LeaseDecisions decisions, LeaseHandouts handouts, LeaseVault vault, Reaper reaper) {
     this.decisions = decisions;
-    this.store = store;
+    this.handouts = handouts;
     this.vault = vault;
     this.reaper = reaper;
   }
@@ -57,7 +57,7 @@ final class IssueLease {
     UUID id = UUID.randomUUID();
     record.agent(granted.agent()).destination(wish.destination()).scopes(scope);
     record.detail("lease", id.toString()).detail("engine", source.engine().word());
-    store.intend(id, wish.holder(), granted.epoch(), scope, wish.key(), source); // 1
+    handouts.intend(id, wish.holder(), granted.epoch(), scope, wish.key(), source); // 1
     var attempt = new Attempt(id, wish, granted, source, record);
     try {
       return attempt.run();
@@ -91,7 +91,7 @@ final class IssueLease {
 
     HandedLease run() {
       OwnerToken owner = vault.createOwner(id, source); // 2
-      if (!store.open(id, owner.accessor())) { // 3
+      if (!handouts.open(id, owner.accessor())) { // 3
         throw new RefusedException(
             ProblemCode.STOPPED, "The lease was ended while it was being handed out");
       }
@@ -108,7 +108,7 @@ final class IssueLease {
               granted,
               source,
               under ->
-                  store.activate(
+                  handouts.activate(
                       id, made, life, under, record.completed(Outcome.GRANTED, null))); // 5
       vault.prolong(owner.accessor(), LeaseVault.ownerLife(life)); // 6
       done = true;
@@ -138,7 +138,7 @@ final class IssueLease {
       }
       try {
         VaultCredential made = credential;
-        store.abandon(id, made, !asking);
+        handouts.abandon(id, made, !asking);
         reaper.wake();
       } catch (RefusedException e) {
         log.warn("Lease {} is left to its deadline: {}", id, e.detail());

@@ -210,7 +210,7 @@ public final class LeaseBook {
     try {
       return reading.read();
     } catch (DataAccessException e) {
-      throw LeaseStore.unavailable(e);
+      throw LeaseSteps.unavailable(e);
     }
   }
 }

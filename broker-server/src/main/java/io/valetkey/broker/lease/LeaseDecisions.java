@@ -3,7 +3,7 @@ package io.valetkey.broker.lease;
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.Decision;
 import io.valetkey.broker.access.Holder;
-import io.valetkey.broker.lease.LeaseStore.Activation;
+import io.valetkey.broker.lease.LeaseHandouts.Activation;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.time.Duration;

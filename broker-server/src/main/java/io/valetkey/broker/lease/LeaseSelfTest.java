@@ -28,13 +28,13 @@ public final class LeaseSelfTest {
   /** No agent has this name, so nothing else is found under it. */
   private static final String NOBODY = "";
 
-  private final LeaseStore store;
+  private final LeaseHandouts handouts;
   private final LeaseVault vault;
   private final EndLease endLease;
   private final TargetProbe probe;
 
-  LeaseSelfTest(LeaseStore store, LeaseVault vault, EndLease endLease, TargetProbe probe) {
-    this.store = store;
+  LeaseSelfTest(LeaseHandouts handouts, LeaseVault vault, EndLease endLease, TargetProbe probe) {
+    this.handouts = handouts;
     this.vault = vault;
     this.endLease = endLease;
     this.probe = probe;
@@ -57,7 +57,7 @@ public final class LeaseSelfTest {
     lint(source, steps);
     UUID id = UUID.randomUUID();
     var nobody = new Holder(NOBODY, NOBODY, NOBODY, null, 0, destination.name(), Set.of(tested));
-    store.intend(id, nobody, 0, tested, id.toString(), source);
+    handouts.intend(id, nobody, 0, tested, id.toString(), source);
     var attempt = new Attempt(id, source, steps);
     try (TargetProbe.Session session = attempt.run()) {
       attempt.abandon();
@@ -135,7 +135,7 @@ public final class LeaseSelfTest {
         steps.add(
             new SelfTestStep(
                 step, "passed", "Made by the token role, with the policy of this role"));
-        if (!store.open(id, owner.accessor())) {
+        if (!handouts.open(id, owner.accessor())) {
           steps.add(new SelfTestStep(step, "failed", "The test was interrupted"));
           return null;
         }
@@ -173,14 +173,14 @@ public final class LeaseSelfTest {
     void abandon() {
       if (!abandoned) {
         abandoned = true;
-        store.abandon(id, made, !asking);
+        handouts.abandon(id, made, !asking);
       }
     }
   }
 
   private void takeBack(
       UUID id, LeaseSource source, TargetProbe.Session session, List<SelfTestStep> steps) {
-    boolean gone = store.claim(id).map(endLease::attempt).orElse(false);
+    boolean gone = endLease.attempt(id);
     steps.add(
         gone
             ? new SelfTestStep(

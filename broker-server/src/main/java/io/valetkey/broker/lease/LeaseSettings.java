@@ -24,7 +24,7 @@ public record LeaseSettings(
   /**
    * How long handing one out may take, from the record of the intent to the active lease. With the
    * 25 s that its last call may take after it at worst, turns and logins included ({@link
-   * LeaseStore}), it is less than the birth life.
+   * LeaseEndings}), it is less than the birth life.
    */
   static final Duration PATIENCE = Duration.ofSeconds(15);
 

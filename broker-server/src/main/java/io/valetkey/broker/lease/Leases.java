@@ -20,7 +20,7 @@ import org.springframework.transaction.support.TransactionOperations;
 public final class Leases implements AutoCloseable {
 
   private final LeaseBook book;
-  private final LeaseStore store;
+  private final LeaseEndings endings;
   private final IssueLease issueLease;
   private final RenewLease renewLease;
   private final EndLease endLease;
@@ -53,22 +53,24 @@ public final class Leases implements AutoCloseable {
       Clock clock) {
     this.vaults = vaults;
     this.book = new LeaseBook(dataSource, connections);
-    this.store = new LeaseStore(dataSource, transactions);
+    var steps = new LeaseSteps(dataSource, transactions);
+    var handouts = new LeaseHandouts(steps);
+    this.endings = new LeaseEndings(steps);
     var decisions = new LeaseDecisions(access);
     var making = new LeaseVault(vaults == null ? null : vaults.making(), settings);
     var ending = new LeaseVault(vaults == null ? null : vaults.ending(), settings);
-    this.endLease = new EndLease(store, ending, settings.revocationBound(), clock);
-    this.selfTest = new LeaseSelfTest(store, making, endLease, new TargetProbe(targets));
+    this.endLease = new EndLease(endings, ending, settings.revocationBound(), clock);
+    this.selfTest = new LeaseSelfTest(handouts, making, endLease, new TargetProbe(targets));
     this.reaper =
         new Reaper(
-            store,
+            endings,
             book,
             endLease,
-            new Reconciler(book, store, ending, clock),
+            new Reconciler(book, endings, ending, clock),
             decisions,
             settings.parallelRevocations());
-    this.issueLease = new IssueLease(decisions, store, making, reaper);
-    this.renewLease = new RenewLease(decisions, store, making, clock);
+    this.issueLease = new IssueLease(decisions, handouts, making, reaper);
+    this.renewLease = new RenewLease(decisions, handouts, making, clock);
   }
 
   /** Ends what must not be out any more. */
@@ -116,7 +118,7 @@ public final class Leases implements AutoCloseable {
    * @return the lease as it is then; without a new order if it had ended before
    */
   public Lease release(Lease lease, OpenRecord record) {
-    store
+    endings
         .requestAndClaim(lease.id(), EndReason.RELEASED, record.completed(Outcome.GRANTED, null))
         .ifPresent(endLease::attempt);
     return book.find(lease.id()).orElse(lease);

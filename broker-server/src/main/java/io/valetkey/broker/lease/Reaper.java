@@ -27,7 +27,7 @@ public final class Reaper implements AutoCloseable {
   private static final Duration INTERVAL = Duration.ofSeconds(1);
   private static final Duration FULL_CHECK = Duration.ofSeconds(10);
 
-  private final LeaseStore store;
+  private final LeaseEndings endings;
   private final LeaseBook book;
   private final EndLease endLease;
   private final Reconciler reconciler;
@@ -43,13 +43,13 @@ public final class Reaper implements AutoCloseable {
 
   /** Makes one that begins with {@link #start()}. */
   Reaper(
-      LeaseStore store,
+      LeaseEndings endings,
       LeaseBook book,
       EndLease endLease,
       Reconciler reconciler,
       LeaseDecisions decisions,
       int parallel) {
-    this.store = store;
+    this.endings = endings;
     this.book = book;
     this.endLease = endLease;
     this.reconciler = reconciler;
@@ -87,7 +87,7 @@ public final class Reaper implements AutoCloseable {
   }
 
   private void order() {
-    int ordered = store.requestOverdue();
+    int ordered = endings.requestOverdue();
     if (viewsChanged.getAndSet(false) || System.nanoTime() - nextFullCheck > 0) {
       ordered += orderWhatDoesNotStand();
     }
@@ -111,7 +111,7 @@ public final class Reaper implements AutoCloseable {
           case Decision.Refused(ProblemCode code, String _) -> {
             boolean stopped = code == ProblemCode.STOPPED;
             var reason = stopped ? EndReason.STOPPED : EndReason.WITHDRAWN;
-            ordered += store.requestEnd(lease.id(), reason) ? 1 : 0;
+            ordered += endings.requestEnd(lease.id(), reason) ? 1 : 0;
           }
         }
       }
@@ -137,7 +137,7 @@ public final class Reaper implements AutoCloseable {
       int free = 1 + turns.drainPermits();
       claimed = List.of();
       try {
-        claimed = store.claim(free);
+        claimed = endings.claim(free);
       } finally {
         turns.release(free - claimed.size());
       }

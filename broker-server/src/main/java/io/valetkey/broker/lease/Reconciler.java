@@ -30,16 +30,16 @@ final class Reconciler {
   private static final Duration SETTLED = Duration.ofSeconds(90);
 
   private final LeaseBook book;
-  private final LeaseStore store;
+  private final LeaseEndings endings;
   private final LeaseVault vault;
   private final Clock clock;
   private final Map<String, Long> strangers = new HashMap<>();
   private volatile int unknown;
   private boolean forbiddenSaid;
 
-  Reconciler(LeaseBook book, LeaseStore store, LeaseVault vault, Clock clock) {
+  Reconciler(LeaseBook book, LeaseEndings endings, LeaseVault vault, Clock clock) {
     this.book = book;
-    this.store = store;
+    this.endings = endings;
     this.vault = vault;
     this.clock = clock;
   }
@@ -81,7 +81,7 @@ final class Reconciler {
       boolean settled = lease.createdAt().isBefore(clock.instant().minus(SETTLED));
       if (settled && accessor != null) {
         log.warn("Lease {} is not at Vault any more, without our doing", lease.id());
-        var _ = store.requestEnd(lease.id(), EndReason.LOST);
+        var _ = endings.requestEnd(lease.id(), EndReason.LOST);
       }
     }
     return strange;

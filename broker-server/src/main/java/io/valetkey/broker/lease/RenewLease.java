@@ -20,13 +20,13 @@ import org.springframework.web.client.RestClientException;
 final class RenewLease {
 
   private final LeaseDecisions decisions;
-  private final LeaseStore store;
+  private final LeaseHandouts handouts;
   private final LeaseVault vault;
   private final Clock clock;
 
-  RenewLease(LeaseDecisions decisions, LeaseStore store, LeaseVault vault, Clock clock) {
+  RenewLease(LeaseDecisions decisions, LeaseHandouts handouts, LeaseVault vault, Clock clock) {
     this.decisions = decisions;
-    this.store = store;
+    this.handouts = handouts;
     this.vault = vault;
     this.clock = clock;
   }
@@ -61,7 +61,8 @@ final class RenewLease {
           holder,
           granted,
           source,
-          under -> store.extend(lease.id(), life, under, record.completed(Outcome.GRANTED, null)));
+          under ->
+              handouts.extend(lease.id(), life, under, record.completed(Outcome.GRANTED, null)));
     } catch (VaultException | RestClientException | IllegalStateException e) {
       throw new RefusedException(
           ProblemCode.CREDENTIAL_UNAVAILABLE, "Vault did not renew: " + LeaseVault.said(e));

@@ -11,6 +11,8 @@ import io.valetkey.broker.access.Holder;
 import io.valetkey.broker.access.Use;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.AuditRecord.Outcome;
+import io.valetkey.broker.control.Explanation;
+import io.valetkey.broker.control.Question;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.proofs.Tokens.Answer;
 import io.valetkey.broker.stop.StopOrder;
@@ -34,10 +36,13 @@ import net.jqwik.api.Property;
 import net.jqwik.api.ShrinkingMode;
 import net.jqwik.api.lifecycle.AfterContainer;
 import net.jqwik.api.lifecycle.BeforeContainer;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Random policies, asked over the wire by both grants and at the decision of the gateway, against a
- * model that is a few loops over plain data. Invariants: P2, P7.
+ * model that is a few loops over plain data; and the explanation against the decision. Invariants:
+ * P2, P7, D2.
  */
 class PolicyPropertyTest {
 
@@ -48,6 +53,7 @@ class PolicyPropertyTest {
   private static int issued;
   private static int refused;
   private static int used;
+  private static int explained;
 
   @BeforeContainer
   static void start() {
@@ -61,6 +67,7 @@ class PolicyPropertyTest {
     assertThat(issued).isGreaterThan(40);
     assertThat(refused).isGreaterThan(40);
     assertThat(used).isGreaterThan(20);
+    assertThat(explained).isGreaterThan(20);
   }
 
   private record AgentFact(Set<String> identities, boolean enabled, Integer seconds) {}
@@ -326,7 +333,48 @@ class PolicyPropertyTest {
       }
       Answer answer = Tokens.ask(broker.url(), form);
       requireAsExpected(world, answer, issuer, subject, named, wanted, end);
+      if (named != null && wanted.size() < 2) {
+        requireExplained(random, answer, new Wish(issuer, subject, identity, named, wanted));
+      }
     }
+  }
+
+  private record Wish(
+      String issuer, String subject, String identity, String destination, Set<String> wanted) {}
+
+  /** The explanation has steps of its own: they must not say another thing than the decision. */
+  private static void requireExplained(Random random, Answer answer, Wish wish) throws Exception {
+    ObjectNode question =
+        JsonMapper.shared()
+            .createObjectNode()
+            .put("identity_token", wish.identity())
+            .put("destination", wish.destination());
+    wish.wanted().forEach(scope -> question.put("scope", scope));
+    assertExplained(question, answer.hasToken());
+    if (answer.hasToken()) {
+      String method = METHODS.get(random.nextInt(2));
+      String path = "/c" + random.nextInt(3) + (random.nextInt(5) == 0 ? "/x/y" : "/x");
+      Holder holder =
+          new Holder(
+              answer.parsed().getJWTClaimsSet().getStringClaim("client_id"),
+              wish.issuer(),
+              wish.subject(),
+              answer.jti(),
+              broker.bean(StopView.class).epoch(),
+              wish.destination(),
+              Set.of(answer.body().path("scope").asString().split(" ")));
+      Use use = new Use(holder, wish.destination(), method, RequestPath.parse(path));
+      boolean allowed = broker.bean(Access.class).decideUse(use) instanceof Decision.Granted;
+      assertExplained(question.put("method", method).put("path", path), allowed);
+      explained++;
+    }
+  }
+
+  private static void assertExplained(ObjectNode question, boolean granted) {
+    ObjectNode explanation = broker.bean(Explanation.class).of(Question.read(question));
+    assertThat(explanation.path("outcome").asString())
+        .as("%s: %s", question, explanation)
+        .isEqualTo(granted ? "granted" : "refused");
   }
 
   private static void requireAsExpected(
