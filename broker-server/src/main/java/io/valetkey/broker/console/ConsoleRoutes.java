@@ -22,6 +22,7 @@ final class ConsoleRoutes {
   static final String DESTINATIONS = BASE + "/destinations";
   static final String STOPS = BASE + "/stops";
   static final String AUDIT = BASE + "/audit";
+  static final String VERIFICATION = AUDIT + "/verification";
 
   /**
    * One route.
@@ -58,9 +59,12 @@ final class ConsoleRoutes {
           route("GET", REACH, Role.VIEWER),
           route("GET", DESTINATIONS, Role.VIEWER),
           route("GET", DESTINATIONS + "/{name}", Role.VIEWER),
+          route("POST", DESTINATIONS + "/{name}/test", Role.ADMIN),
+          route("GET", DESTINATIONS + "/{name}/scopes", Role.ADMIN),
           route("GET", DESTINATIONS + "/{name}/scopes/{scope}", Role.ADMIN),
           route("POST", DESTINATIONS + "/{name}/scopes/{scope}", Role.ADMIN),
-          route("GET", AUDIT, Role.VIEWER));
+          route("GET", AUDIT, Role.VIEWER),
+          route("GET", VERIFICATION, Role.VIEWER));
 
   private ConsoleRoutes() {}
 
