@@ -2,12 +2,18 @@ package io.valetkey.broker;
 
 import io.valetkey.broker.admin.AdminConfiguration;
 import io.valetkey.broker.admin.AuditedChanges;
+import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.control.AdminSettings;
 import io.valetkey.broker.control.AuditTrailQuery;
 import io.valetkey.broker.control.BootstrapToken;
+import io.valetkey.broker.control.DestinationTests;
 import io.valetkey.broker.control.Explanation;
 import io.valetkey.broker.control.StopOrders;
+import io.valetkey.broker.control.TrailVerification;
+import io.valetkey.broker.evidence.AuditVerifier;
+import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.identity.IdentityVerifier;
+import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.net.AddressRules.Verdict;
 import io.valetkey.broker.policy.ChangeLog;
@@ -18,6 +24,7 @@ import io.valetkey.broker.policy.ResourceValidator;
 import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.upstream.SelfTests;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.Objects;
@@ -121,6 +128,18 @@ class AdminRoleConfiguration {
   @Bean
   AuditTrailQuery auditTrailQuery(JdbcClient database) {
     return new AuditTrailQuery(database);
+  }
+
+  @Bean
+  TrailVerification trailVerification(AuditVerifier verifier) {
+    return new TrailVerification(verifier);
+  }
+
+  @Bean
+  DestinationTests destinationTests(
+      Leases leases, Connections connections, PolicyView policy, AuditLog auditLog) {
+    return new DestinationTests(
+        leases.selfTest()::run, new SelfTests(connections), policy, auditLog);
   }
 
   @Bean

@@ -5,14 +5,14 @@ import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.control.AdminSettings;
 import io.valetkey.broker.control.AuditTrailQuery;
 import io.valetkey.broker.control.BootstrapToken;
+import io.valetkey.broker.control.DestinationTests;
 import io.valetkey.broker.control.Explanation;
 import io.valetkey.broker.control.OidcAdmins;
 import io.valetkey.broker.control.StopOrders;
+import io.valetkey.broker.control.TrailVerification;
 import io.valetkey.broker.declaration.PolicyFiles;
 import io.valetkey.broker.declaration.Replay;
 import io.valetkey.broker.declaration.SetReader;
-import io.valetkey.broker.evidence.AuditVerifier;
-import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyApply;
 import io.valetkey.broker.policy.PolicyExport;
@@ -24,7 +24,6 @@ import io.valetkey.broker.signal.Timeline;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.token.KeyRotation;
-import io.valetkey.broker.upstream.SelfTests;
 import java.time.Clock;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
@@ -82,9 +81,8 @@ public class AdminConfiguration {
   }
 
   @Bean
-  SelfTestController selfTestController(
-      Leases leases, Connections connections, PolicyView policy, AuditLog auditLog) {
-    return new SelfTestController(leases.selfTest(), new SelfTests(connections), policy, auditLog);
+  SelfTestController selfTestController(DestinationTests tests) {
+    return new SelfTestController(tests);
   }
 
   @Bean
@@ -98,8 +96,8 @@ public class AdminConfiguration {
   }
 
   @Bean
-  VerificationController verificationController(AuditVerifier verifier) {
-    return new VerificationController(verifier);
+  VerificationController verificationController(TrailVerification verification) {
+    return new VerificationController(verification);
   }
 
   @Bean

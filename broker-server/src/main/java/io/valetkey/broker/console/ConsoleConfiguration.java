@@ -3,8 +3,10 @@ package io.valetkey.broker.console;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.control.AuditTrailQuery;
 import io.valetkey.broker.control.BootstrapToken;
+import io.valetkey.broker.control.DestinationTests;
 import io.valetkey.broker.control.Explanation;
 import io.valetkey.broker.control.StopOrders;
+import io.valetkey.broker.control.TrailVerification;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.PolicyView;
@@ -121,6 +123,17 @@ public class ConsoleConfiguration {
   @Bean
   AuditPage auditPage(AuditTrailQuery trail, Pages pages, Clock clock) {
     return new AuditPage(trail, pages, clock);
+  }
+
+  @Bean
+  SelfTestPage selfTestPage(DestinationTests tests, Pages pages) {
+    return new SelfTestPage(tests, pages);
+  }
+
+  @Bean
+  VerificationPage verificationPage(
+      TrailVerification verification, AuditTrailQuery trail, Pages pages, Clock clock) {
+    return new VerificationPage(verification, trail, pages, clock);
   }
 
   @Bean

@@ -21,6 +21,7 @@ final class ConsoleRoutes {
   static final String DESTINATIONS = BASE + "/destinations";
   static final String STOPS = BASE + "/stops";
   static final String AUDIT = BASE + "/audit";
+  static final String VERIFICATION = AUDIT + "/verification";
 
   private static final String LIVE_ROWS = LIVE + "/rows";
   private static final String AGENT_OPEN = AGENTS + "/{name}/open";
@@ -50,9 +51,12 @@ final class ConsoleRoutes {
           Route.of("GET", REACH, Role.VIEWER),
           Route.of("GET", DESTINATIONS, Role.VIEWER),
           Route.of("GET", DESTINATIONS + "/{name}", Role.VIEWER),
+          Route.of("POST", DESTINATIONS + "/{name}/test", Role.ADMIN),
+          Route.of("GET", DESTINATIONS + "/{name}/scopes", Role.ADMIN),
           Route.of("GET", DESTINATIONS + "/{name}/scopes/{scope}", Role.ADMIN),
           Route.of("POST", DESTINATIONS + "/{name}/scopes/{scope}", Role.ADMIN),
-          Route.of("GET", AUDIT, Role.VIEWER));
+          Route.of("GET", AUDIT, Role.VIEWER),
+          Route.of("GET", VERIFICATION, Role.VIEWER));
 
   private ConsoleRoutes() {}
 
