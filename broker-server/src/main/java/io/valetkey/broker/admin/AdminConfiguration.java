@@ -138,7 +138,9 @@ public class AdminConfiguration {
       Sensors sensors,
       Problems problems,
       AuditLog auditLog) {
-    OidcAdmins oidc = settings.oidc() == null ? null : new OidcAdmins(settings.oidc());
+    var provider = settings.oidc();
+    OidcAdmins oidc =
+        provider == null || provider.audience() == null ? null : new OidcAdmins(provider);
     return stateless(http)
         .addFilterBefore(
             new AdminFilter(bootstrap, oidc, sensors, problems, auditLog),

@@ -12,6 +12,8 @@ final class ConsoleRoutes {
 
   static final String BASE = "/console";
   static final String SIGN_IN = BASE + "/sign-in";
+  static final String PROVIDER = SIGN_IN + "/provider";
+  static final String CALLBACK = SIGN_IN + "/callback";
   static final String SIGN_OUT = BASE + "/sign-out";
   static final String ASSETS = BASE + "/assets";
   static final String LIVE = BASE + "/live";
@@ -35,6 +37,8 @@ final class ConsoleRoutes {
           Route.of("GET", ASSETS + "/{version}/{file}", null),
           Route.of("GET", SIGN_IN, null),
           Route.of("POST", SIGN_IN, null),
+          Route.of("GET", PROVIDER, null),
+          Route.of("GET", CALLBACK, null),
           Route.of("GET", BASE, Role.VIEWER),
           Route.of("POST", SIGN_OUT, Role.SENSOR),
           Route.of("GET", LIVE, Role.VIEWER),
