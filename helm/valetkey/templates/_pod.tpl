@@ -179,6 +179,9 @@ spec:
             {{- if $v.audit.signingKey.existingSecret }}
             - { name: audit-key, mountPath: /run/valetkey/audit, readOnly: true }
             {{- end }}
+            {{- if $v.console.oidc.clientSecret.existingSecret }}
+            - { name: console-client, mountPath: /run/valetkey/console, readOnly: true }
+            {{- end }}
             {{- if $v.policies }}
             - { name: policies, mountPath: /run/valetkey/policies, readOnly: true }
             {{- end }}
@@ -229,6 +232,12 @@ spec:
         {{- with $v.audit.signingKey }}
         {{- if .existingSecret }}
         - name: audit-key
+          secret: { secretName: {{ .existingSecret }}, defaultMode: 0440, items: [{ key: {{ .key | quote }}, path: {{ .key | quote }} }] }
+        {{- end }}
+        {{- end }}
+        {{- with $v.console.oidc.clientSecret }}
+        {{- if .existingSecret }}
+        - name: console-client
           secret: { secretName: {{ .existingSecret }}, defaultMode: 0440, items: [{ key: {{ .key | quote }}, path: {{ .key | quote }} }] }
         {{- end }}
         {{- end }}

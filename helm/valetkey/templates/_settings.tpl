@@ -35,10 +35,8 @@
 {{- $_ := set $s "valetkey.policy.directory" "/run/valetkey/policies" -}}
 {{- $_ := set $s "valetkey.policy.owner" $v.policyOwner -}}
 {{- end -}}
-{{- range $name, $value := dict "issuer" $v.admin.oidc.issuer "audience" $v.admin.oidc.audience "roles-claim" $v.admin.oidc.rolesClaim "jwks-uri" $v.admin.oidc.jwksUri -}}
-{{- if $value -}}
-{{- $_ := set $s (printf "valetkey.admin.oidc.%s" $name) $value -}}
-{{- end -}}
+{{- if eq .role "issuer" -}}
+{{- $s = merge $s (include "valetkey.oidcSettings" $v | fromYaml) -}}
 {{- end -}}
 {{- range $name, $value := mergeOverwrite (deepCopy $v.settings) (index $v .role).settings -}}
 {{- $_ := set $s $name (toString $value) -}}
@@ -96,4 +94,27 @@ management.server.ssl.enabled: "false"
 {{- /* How long one phase of the shutdown may take: longer than the drain. */ -}}
 {{- define "valetkey.shutdownSeconds" -}}
 {{- max 30 (add (int .Values.gateway.drainSeconds) 5) -}}
+{{- end -}}
+
+{{- /* The provider that knows the admins, and the console as its client. */ -}}
+{{- define "valetkey.oidcSettings" -}}
+{{- $s := dict -}}
+{{- $admin := .admin.oidc -}}
+{{- range $name, $value := dict "issuer" $admin.issuer "audience" $admin.audience "roles-claim" $admin.rolesClaim "role-mapping" (join "," $admin.roleMapping) "jwks-uri" $admin.jwksUri -}}
+{{- if $value -}}
+{{- $_ := set $s (printf "valetkey.admin.oidc.%s" $name) $value -}}
+{{- end -}}
+{{- end -}}
+{{- $console := .console.oidc -}}
+{{- range $name, $value := dict "client-id" $console.clientId "name" $console.name "scopes" (join "," $console.scopes) -}}
+{{- if $value -}}
+{{- $_ := set $s (printf "valetkey.console.oidc.%s" $name) $value -}}
+{{- end -}}
+{{- end -}}
+{{- with $console.clientSecret -}}
+{{- if .existingSecret -}}
+{{- $_ := set $s "valetkey.console.oidc.client-secret-file" (printf "/run/valetkey/console/%s" .key) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $s -}}
 {{- end -}}

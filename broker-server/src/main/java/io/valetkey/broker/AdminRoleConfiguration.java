@@ -2,12 +2,20 @@ package io.valetkey.broker;
 
 import io.valetkey.broker.admin.AdminConfiguration;
 import io.valetkey.broker.admin.AuditedChanges;
+import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.control.AdminSettings;
 import io.valetkey.broker.control.AuditTrailQuery;
 import io.valetkey.broker.control.BootstrapToken;
+import io.valetkey.broker.control.DestinationTests;
 import io.valetkey.broker.control.Explanation;
+import io.valetkey.broker.control.Role;
+import io.valetkey.broker.control.RoleClaim;
 import io.valetkey.broker.control.StopOrders;
+import io.valetkey.broker.control.TrailVerification;
+import io.valetkey.broker.evidence.AuditVerifier;
+import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.identity.IdentityVerifier;
+import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.net.AddressRules.Verdict;
 import io.valetkey.broker.policy.ChangeLog;
@@ -18,8 +26,12 @@ import io.valetkey.broker.policy.ResourceValidator;
 import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.stop.StopView;
+import io.valetkey.broker.upstream.SelfTests;
 import java.time.Clock;
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Stream;
@@ -30,6 +42,7 @@ import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Conditional;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Import;
+import org.springframework.core.env.ConfigurableEnvironment;
 import org.springframework.core.env.Environment;
 import org.springframework.jdbc.core.simple.JdbcClient;
 import org.springframework.transaction.PlatformTransactionManager;
@@ -44,8 +57,8 @@ class AdminRoleConfiguration {
   /** A change is made within this time or refused. */
   private static final int WRITE_SECONDS = 2;
 
-  /** Checks the settings of the admin API together with all others. */
-  static void check(SettingsReader reader) {
+  /** Checks the settings of the admin API together with all others. Its provider, if any. */
+  static AdminSettings.@Nullable Oidc check(SettingsReader reader) {
     String token = reader.text("admin.bootstrap-token");
     if (token != null && token.length() < BootstrapToken.LEAST_LENGTH) {
       reader.problem(
@@ -54,52 +67,57 @@ class AdminRoleConfiguration {
     }
     reader.duration(
         "admin.bootstrap-ttl", Duration.ofHours(1), Duration.ofSeconds(1), Duration.ofDays(1));
-    checkOidc(reader);
+    return oidc(reader);
   }
 
-  private static void checkOidc(SettingsReader reader) {
+  private static AdminSettings.@Nullable Oidc oidc(SettingsReader reader) {
     String issuer = reader.text("admin.oidc.issuer");
     String audience = reader.text("admin.oidc.audience");
     String rolesClaim = reader.text("admin.oidc.roles-claim");
+    List<String> mapping = reader.list("admin.oidc.role-mapping");
     String jwksUri = reader.text("admin.oidc.jwks-uri");
-    if (Stream.of(issuer, audience, rolesClaim, jwksUri).allMatch(Objects::isNull)) {
-      return;
+    boolean signsIn = reader.text("console.oidc.client-id") != null;
+    if (!signsIn
+        && mapping.isEmpty()
+        && Stream.of(issuer, audience, rolesClaim, jwksUri).allMatch(Objects::isNull)) {
+      return null;
     }
-    if (issuer == null || !isSecure(issuer)) {
-      reader.problem("admin.oidc.issuer", "must be an https URL (http only for loopback)");
-    } else if (issuer.equals(reader.text("public-url"))) {
+    if (issuer == null) {
+      reader.problem("admin.oidc.issuer", "is missing");
+    } else if (reader.secureUrl("admin.oidc.issuer") != null
+        && issuer.equals(reader.text("public-url"))) {
       reader.problem("admin.oidc.issuer", "must not be this broker: agents' tokens come from it");
     }
-    if (audience == null) {
+    if (audience == null && !signsIn) {
       reader.problem("admin.oidc.audience", "is missing");
     }
-    if (jwksUri != null && !isSecure(jwksUri)) {
-      reader.problem("admin.oidc.jwks-uri", "must be an https URL (http only for loopback)");
-    }
+    var _ = reader.secureUrl("admin.oidc.jwks-uri");
+    var roles = new RoleClaim(rolesClaim == null ? "roles" : rolesClaim, meanings(reader, mapping));
+    return new AdminSettings.Oidc(issuer == null ? "" : issuer, audience, roles, jwksUri);
   }
 
-  private static boolean isSecure(String url) {
-    return url.startsWith("https://")
-        || url.matches("http://(127\\.0\\.0\\.1|localhost)(:.*|/.*)?");
+  private static Map<String, Role> meanings(SettingsReader reader, List<String> mapping) {
+    Map<String, Role> meanings = new HashMap<>();
+    for (String pair : mapping) {
+      int sign = pair.lastIndexOf('=');
+      String value = pair.substring(0, Math.max(sign, 0)).strip();
+      Role role = Role.named(pair.substring(sign + 1).strip()).orElse(null);
+      if (value.isEmpty() || role == null || meanings.put(value, role) != null) {
+        reader.problem(
+            "admin.oidc.role-mapping",
+            "must be value=role, with sensor, viewer, operator or admin and each value once");
+      }
+    }
+    return meanings;
   }
 
   @Bean
-  AdminSettings adminSettings(BrokerSettings settings, Environment environment) {
+  AdminSettings adminSettings(BrokerSettings settings, ConfigurableEnvironment environment) {
     String ttl = environment.getProperty("valetkey.admin.bootstrap-ttl", "1h");
     return new AdminSettings(
-        settings.names().issuer(), DurationStyle.SIMPLE.parse(ttl), oidc(environment));
-  }
-
-  private static AdminSettings.@Nullable Oidc oidc(Environment environment) {
-    String issuer = environment.getProperty("valetkey.admin.oidc.issuer");
-    if (issuer == null || issuer.isBlank()) {
-      return null;
-    }
-    return new AdminSettings.Oidc(
-        issuer,
-        environment.getRequiredProperty("valetkey.admin.oidc.audience"),
-        environment.getProperty("valetkey.admin.oidc.roles-claim", "roles"),
-        environment.getProperty("valetkey.admin.oidc.jwks-uri"));
+        settings.names().issuer(),
+        DurationStyle.SIMPLE.parse(ttl),
+        oidc(new SettingsReader(environment)));
   }
 
   @Bean
@@ -121,6 +139,18 @@ class AdminRoleConfiguration {
   @Bean
   AuditTrailQuery auditTrailQuery(JdbcClient database) {
     return new AuditTrailQuery(database);
+  }
+
+  @Bean
+  TrailVerification trailVerification(AuditVerifier verifier) {
+    return new TrailVerification(verifier);
+  }
+
+  @Bean
+  DestinationTests destinationTests(
+      Leases leases, Connections connections, PolicyView policy, AuditLog auditLog) {
+    return new DestinationTests(
+        leases.selfTest()::run, new SelfTests(connections), policy, auditLog);
   }
 
   @Bean

@@ -25,8 +25,8 @@ class SettingsConfiguration {
   /** Settings that are read, some as secrets, where they are used. */
   private static void readOthers(SettingsReader reader) {
     MigrationConfiguration.check(reader);
-    AdminRoleConfiguration.check(reader);
-    var _ = ConsoleRoleConfiguration.check(reader, "");
+    var admins = AdminRoleConfiguration.check(reader);
+    var _ = ConsoleRoleConfiguration.check(reader, "", admins);
     CredentialConfiguration.check(reader);
     var _ = VaultLogon.read(reader);
     var _ = LeaseConfiguration.check(reader);

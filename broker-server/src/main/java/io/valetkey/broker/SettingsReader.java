@@ -1,7 +1,10 @@
 package io.valetkey.broker;
 
+import io.valetkey.broker.identity.RelyingParty;
 import java.net.URI;
 import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -77,6 +80,18 @@ final class SettingsReader {
         : Arrays.stream(value.split(",")).map(String::strip).filter(s -> !s.isEmpty()).toList();
   }
 
+  /** A file that can be read now; it is read again when it is needed. */
+  @Nullable Path file(String name) {
+    String file = text(name);
+    if (file == null) {
+      return null;
+    }
+    if (!Files.isReadable(Path.of(file))) {
+      problem(name, "is not a file that can be read");
+    }
+    return Path.of(file);
+  }
+
   int port(String name, int otherwise) {
     return number(name, otherwise, 0, 65535);
   }
@@ -142,6 +157,24 @@ final class SettingsReader {
       problem(name, "is not a URL");
     }
     return value;
+  }
+
+  /** A URL of somebody else, to which we or a browser go: https, or http for loopback. */
+  @Nullable URI secureUrl(String name) {
+    String value = text(name);
+    if (value == null) {
+      return null;
+    }
+    try {
+      URI uri = new URI(value);
+      if (RelyingParty.isSecure(uri)) {
+        return uri;
+      }
+    } catch (URISyntaxException e) {
+      // Said below.
+    }
+    problem(name, "must be an https URL (http only for loopback)");
+    return null;
   }
 
   private static boolean isLoopback(@Nullable String host) {

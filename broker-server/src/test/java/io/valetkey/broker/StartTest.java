@@ -86,4 +86,32 @@ class StartTest {
         .hasMessageContaining("valetkey.audit.sinks.otlp.url: must be https")
         .hasMessageContaining("valetkey.audit.sinks.kafka.format: there is no such setting");
   }
+
+  @Test
+  void start_withAConsoleThatIsTheAudience_isRefusedWithWhateverElseIsWrong() {
+    assertThatThrownBy(() ->
+            RunningBroker.start(
+                Map.of(
+                    "valetkey.admin.oidc.issuer", "https://login.example",
+                    "valetkey.admin.oidc.audience", "valetkey",
+                    "valetkey.admin.oidc.role-mapping", "platform=root",
+                    "valetkey.console.oidc.client-id", "valetkey",
+                    "valetkey.console.oidc.client-secret-file", "/nowhere/secret",
+                    "valetkey.console.oidc.scopes", "email",
+                    "valetkey.console.oidc.token-endpoint", "http://login.example/token")))
+        .hasMessageContaining(
+            "valetkey.console.oidc.client-id: must not be valetkey.admin.oidc.audience")
+        .hasMessageContaining("valetkey.admin.oidc.role-mapping: must be value=role")
+        .hasMessageContaining(
+            "valetkey.console.oidc.client-secret-file: is not a file that can be read")
+        .hasMessageContaining("valetkey.console.oidc.scopes: must contain openid")
+        .hasMessageContaining("valetkey.console.oidc.token-endpoint: must be an https URL");
+  }
+
+  @Test
+  void start_withAConsoleAtNoProvider_isRefused() {
+    assertThatThrownBy(() ->
+            RunningBroker.start(Map.of("valetkey.console.oidc.client-id", "valetkey-console")))
+        .hasMessageContaining("valetkey.admin.oidc.issuer: is missing");
+  }
 }

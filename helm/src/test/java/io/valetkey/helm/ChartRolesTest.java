@@ -28,6 +28,26 @@ class ChartRolesTest {
   }
 
   @Test
+  void consoleSignsIn_atTheIssuerAlone_withASecretThatIsAFile() {
+    Rendered chart = Chart.render("everything");
+    JsonNode volume = named(pod(chart, "issuer").at("/volumes"), "console-client");
+    JsonNode mount = named(pod(chart, "issuer").at("/containers/0/volumeMounts"), "console-client");
+    assertThat(volume.at("/secret/secretName").asString()).isEqualTo("valetkey-console-client");
+    assertThat(settings(chart, "issuer"))
+        .containsEntry("valetkey.admin.oidc.role-mapping", "platform=admin,on call=operator")
+        .containsEntry("valetkey.console.oidc.client-id", "valetkey-console")
+        .containsEntry("valetkey.console.oidc.scopes", "openid,groups")
+        .containsEntry(
+            "valetkey.console.oidc.client-secret-file",
+            mount.at("/mountPath").asString() + "/" + volume.at("/secret/items/0/path").asString());
+    assertThat(pod(chart, "gateway").toString()).doesNotContain("console-client");
+    assertThat(settings(chart, "gateway").keySet().toString()).doesNotContain("oidc");
+    Rendered minimum = Chart.render("minimum");
+    assertThat(pod(minimum, "issuer").toString()).doesNotContain("console-client");
+    assertThat(settings(minimum, "issuer").keySet().toString()).doesNotContain("oidc");
+  }
+
+  @Test
   void auditKey_isAFileOfTheIssuerAndNowhereElse() {
     Rendered chart = Chart.render("everything");
     JsonNode volume = named(pod(chart, "issuer").at("/volumes"), "audit-key");

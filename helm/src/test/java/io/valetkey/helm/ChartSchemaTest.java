@@ -42,6 +42,8 @@ class ChartSchemaTest {
           database.url=jdbc:postgresql://db/v?password=x       | at '/database/url'
           database.password=x                                  | at '/database': additional properties 'password' not allowed
           admin.bootstrapToken.token=x                         | additional properties 'token' not allowed
+          admin.oidc.roleMapping[0]=platform=root              | at '/admin/oidc/roleMapping/0'
+          console.oidc.clientSecret.value=x                    | at '/console/oidc/clientSecret': additional properties 'value' not allowed
           settings.valetkey\\.vault\\.token=x                  | invalid propertyName 'valetkey.vault.token'
           settings.spring\\.datasource\\.password=x            | invalid propertyName 'spring.datasource.password'
           migrations.mode=never                                | at '/migrations/mode': value must be one of

@@ -5,14 +5,14 @@ import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.control.AdminSettings;
 import io.valetkey.broker.control.AuditTrailQuery;
 import io.valetkey.broker.control.BootstrapToken;
+import io.valetkey.broker.control.DestinationTests;
 import io.valetkey.broker.control.Explanation;
 import io.valetkey.broker.control.OidcAdmins;
 import io.valetkey.broker.control.StopOrders;
+import io.valetkey.broker.control.TrailVerification;
 import io.valetkey.broker.declaration.PolicyFiles;
 import io.valetkey.broker.declaration.Replay;
 import io.valetkey.broker.declaration.SetReader;
-import io.valetkey.broker.evidence.AuditVerifier;
-import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.policy.PolicyApply;
 import io.valetkey.broker.policy.PolicyExport;
@@ -25,7 +25,6 @@ import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopStore;
 import io.valetkey.broker.token.KeyRotation;
 import io.valetkey.broker.token.TokenSettings;
-import io.valetkey.broker.upstream.SelfTests;
 import java.time.Clock;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
@@ -88,9 +87,8 @@ public class AdminConfiguration {
   }
 
   @Bean
-  SelfTestController selfTestController(
-      Leases leases, Connections connections, PolicyView policy, AuditLog auditLog) {
-    return new SelfTestController(leases.selfTest(), new SelfTests(connections), policy, auditLog);
+  SelfTestController selfTestController(DestinationTests tests) {
+    return new SelfTestController(tests);
   }
 
   @Bean
@@ -104,8 +102,8 @@ public class AdminConfiguration {
   }
 
   @Bean
-  VerificationController verificationController(AuditVerifier verifier) {
-    return new VerificationController(verifier);
+  VerificationController verificationController(TrailVerification verification) {
+    return new VerificationController(verification);
   }
 
   @Bean
@@ -146,7 +144,9 @@ public class AdminConfiguration {
       Sensors sensors,
       Problems problems,
       AuditLog auditLog) {
-    OidcAdmins oidc = settings.oidc() == null ? null : new OidcAdmins(settings.oidc());
+    var provider = settings.oidc();
+    OidcAdmins oidc =
+        provider == null || provider.audience() == null ? null : new OidcAdmins(provider);
     return stateless(http)
         .addFilterBefore(
             new AdminFilter(bootstrap, oidc, sensors, problems, auditLog),

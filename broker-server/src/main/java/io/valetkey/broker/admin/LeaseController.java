@@ -1,6 +1,7 @@
 package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.annotations.Hidden;
+import io.valetkey.broker.control.UtcTime;
 import io.valetkey.broker.lease.Lease;
 import io.valetkey.broker.lease.LeaseBook;
 import io.valetkey.broker.lease.LeaseState;
@@ -78,7 +79,7 @@ class LeaseController {
       if (parts.length != 2 || !parts[1].matches("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")) {
         throw AdminRequest.invalid("The cursor is not one that an earlier page gave.");
       }
-      return new Place(AuditController.instant(parts[0]), UUID.fromString(parts[1]));
+      return new Place(UtcTime.parse(parts[0]), UUID.fromString(parts[1]));
     }
   }
 

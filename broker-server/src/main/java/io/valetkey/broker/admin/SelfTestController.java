@@ -1,24 +1,15 @@
 package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.annotations.Hidden;
-import io.valetkey.broker.audit.AuditLog;
-import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.control.Admin;
-import io.valetkey.broker.lease.LeaseSelfTest;
-import io.valetkey.broker.policy.Destination;
-import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
+import io.valetkey.broker.control.DestinationTests;
+import io.valetkey.broker.control.DestinationTests.Wish;
 import io.valetkey.broker.policy.JsonFields;
-import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.policy.StrictJson;
-import io.valetkey.broker.problem.ProblemCode;
-import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.upstream.SelfTestStep;
-import io.valetkey.broker.upstream.SelfTests;
 import jakarta.servlet.http.HttpServletRequest;
 import java.io.IOException;
 import java.util.List;
-import java.util.Set;
-import org.jspecify.annotations.Nullable;
 import org.springframework.http.ResponseEntity;
 import org.springframework.security.core.annotation.AuthenticationPrincipal;
 import org.springframework.web.bind.annotation.PathVariable;
@@ -32,20 +23,11 @@ import tools.jackson.databind.node.ObjectNode;
 @Hidden
 class SelfTestController {
 
-  private static final Set<String> METHODS = Set.of("GET", "HEAD");
-
-  private final LeaseSelfTest leased;
-  private final SelfTests brokered;
-  private final PolicyView policy;
-  private final AuditLog auditLog;
+  private final DestinationTests tests;
   private final StrictJson json = new StrictJson();
 
-  SelfTestController(
-      LeaseSelfTest leased, SelfTests brokered, PolicyView policy, AuditLog auditLog) {
-    this.leased = leased;
-    this.brokered = brokered;
-    this.policy = policy;
-    this.auditLog = auditLog;
+  SelfTestController(DestinationTests tests) {
+    this.tests = tests;
   }
 
   @PostMapping(AdminRoutes.BASE + "/destinations/{name}/test")
@@ -56,63 +38,8 @@ class SelfTestController {
       throws IOException {
     AdminRequest request = new AdminRequest(http);
     request.allowParameters();
-    Wish wish = wish(request, http);
-    Destination destination = policy.current().destination(name);
-    if (destination == null) {
-      throw new RefusedException(ProblemCode.NOT_FOUND, "There is no such destination.");
-    }
-    boolean isBrokered = destination.kind() == DestinationKind.HTTP;
-    wish.require(isBrokered);
-    OpenRecord record = auditLog.open("admin.test");
-    record.destination(name).detail("actor", admin.name());
-    List<SelfTestStep> steps =
-        isBrokered ? brokered(destination, wish, record) : leased(destination, wish, record);
+    List<SelfTestStep> steps = tests.run(name, wish(request, http), admin);
     return JsonAnswers.ok(document(steps.stream().anyMatch(SelfTestStep::failed), steps));
-  }
-
-  /** Something of ours goes upstream, so that is on record first. */
-  private List<SelfTestStep> brokered(Destination destination, Wish wish, OpenRecord record) {
-    String method = wish.method() == null ? "GET" : wish.method();
-    if (wish.path() != null) {
-      record.detail("method", method).detail("path", wish.path());
-    }
-    auditLog.await(record.granted(OpenRecord.ANY_EPOCH));
-    return brokered.run(destination.name(), method, wish.path());
-  }
-
-  private List<SelfTestStep> leased(Destination destination, Wish wish, OpenRecord record) {
-    try {
-      List<SelfTestStep> steps = leased.run(destination, wish.scope());
-      long failed = steps.stream().filter(SelfTestStep::failed).count();
-      record.detail("failed_steps", failed);
-      auditLog.await(
-          failed > 0
-              ? record.failed(ProblemCode.CREDENTIAL_UNAVAILABLE, "The self-test failed")
-              : record.granted(OpenRecord.ANY_EPOCH));
-      return steps;
-    } catch (RefusedException e) {
-      auditLog.await(record.refused(e.code(), e.detail()));
-      throw e;
-    }
-  }
-
-  /** What to test: a scope of a leased destination, a request to a brokered one. */
-  private record Wish(@Nullable String scope, @Nullable String method, @Nullable String path) {
-
-    void require(boolean isBrokered) {
-      if (isBrokered && scope != null) {
-        throw AdminRequest.invalid("A brokered destination is tested by a path, not by a scope.");
-      }
-      if (!isBrokered && (path != null || method != null)) {
-        throw AdminRequest.invalid("A leased destination is tested by a scope, not by a path.");
-      }
-      if (method != null && (path == null || !METHODS.contains(method))) {
-        throw AdminRequest.invalid("The method must be GET or HEAD, and goes with a path.");
-      }
-      if (path != null && !path.startsWith("/")) {
-        throw AdminRequest.invalid("The path must start with a slash.");
-      }
-    }
   }
 
   /** The body may be left out. */

@@ -46,6 +46,8 @@ class AuditPage {
         Map.of(
             "wish",
             wish,
+            "since",
+            VerificationPage.dayBefore(clock),
             "days",
             days,
             "events",

@@ -3,15 +3,22 @@ package io.valetkey.broker.console;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.control.AuditTrailQuery;
 import io.valetkey.broker.control.BootstrapToken;
+import io.valetkey.broker.control.DestinationTests;
 import io.valetkey.broker.control.Explanation;
 import io.valetkey.broker.control.StopOrders;
+import io.valetkey.broker.control.TrailVerification;
+import io.valetkey.broker.crypto.CryptoProvider;
+import io.valetkey.broker.identity.RelyingParty;
+import io.valetkey.broker.identity.UsedOnce;
 import io.valetkey.broker.lease.Leases;
+import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.signal.Timeline;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopStore;
 import java.time.Clock;
+import java.util.Set;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.core.Ordered;
@@ -54,13 +61,47 @@ public class ConsoleConfiguration {
   }
 
   @Bean
+  SignInPage signInPage(Pages pages, BootstrapToken bootstrap, ConsoleSettings settings) {
+    return new SignInPage(pages, bootstrap, settings);
+  }
+
+  @Bean
   SignInController signInController(
       Sessions sessions,
       Cookies cookies,
       BootstrapToken bootstrap,
       AuditLog auditLog,
-      Pages pages) {
-    return new SignInController(sessions, cookies, bootstrap, auditLog, pages);
+      SignInPage page) {
+    return new SignInController(sessions, cookies, bootstrap, auditLog, page);
+  }
+
+  @Bean
+  ProviderSignInController providerSignInController(
+      ConsoleSettings settings,
+      CryptoProvider crypto,
+      Sessions sessions,
+      Cookies cookies,
+      UsedOnce usedOnce,
+      AuditLog auditLog,
+      SignInPage page,
+      Clock clock) {
+    ProviderSignInController.Provider provider =
+        settings.provider() == null ? null : provider(settings.provider(), crypto, clock);
+    return new ProviderSignInController(
+        provider, sessions, cookies, usedOnce, auditLog, page, clock);
+  }
+
+  private static ProviderSignInController.Provider provider(
+      ConsoleSettings.Provider settings, CryptoProvider crypto, Clock clock) {
+    AddressRules rules = AddressRules.forIssuers(Set.of());
+    var party =
+        new RelyingParty(
+            settings.client(),
+            crypto,
+            address -> rules.check(address, 0) == AddressRules.Verdict.ALLOWED,
+            clock);
+    return new ProviderSignInController.Provider(
+        settings.name(), settings.client().issuer(), party, settings.roles());
   }
 
   @Bean
@@ -121,6 +162,17 @@ public class ConsoleConfiguration {
   @Bean
   AuditPage auditPage(AuditTrailQuery trail, Pages pages, Clock clock) {
     return new AuditPage(trail, pages, clock);
+  }
+
+  @Bean
+  SelfTestPage selfTestPage(DestinationTests tests, Pages pages) {
+    return new SelfTestPage(tests, pages);
+  }
+
+  @Bean
+  VerificationPage verificationPage(
+      TrailVerification verification, AuditTrailQuery trail, Pages pages, Clock clock) {
+    return new VerificationPage(verification, trail, pages, clock);
   }
 
   @Bean

@@ -3,6 +3,7 @@ package io.valetkey.broker.console;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import jakarta.servlet.http.HttpServletRequest;
+import java.sql.SQLException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.core.Ordered;
@@ -31,7 +32,7 @@ class ConsoleErrors {
     return pages.problemPage(Session.find(request), e.code(), e.detail());
   }
 
-  @ExceptionHandler({DataAccessException.class, TransactionException.class})
+  @ExceptionHandler({DataAccessException.class, TransactionException.class, SQLException.class})
   ResponseEntity<byte[]> unavailable(Exception e, HttpServletRequest request) {
     log.warn("The database did not answer: {}", e.getClass().getSimpleName());
     return pages.problemPage(

@@ -12,6 +12,8 @@ final class ConsoleRoutes {
 
   static final String BASE = "/console";
   static final String SIGN_IN = BASE + "/sign-in";
+  static final String PROVIDER = SIGN_IN + "/provider";
+  static final String CALLBACK = SIGN_IN + "/callback";
   static final String SIGN_OUT = BASE + "/sign-out";
   static final String ASSETS = BASE + "/assets";
   static final String LIVE = BASE + "/live";
@@ -21,6 +23,7 @@ final class ConsoleRoutes {
   static final String DESTINATIONS = BASE + "/destinations";
   static final String STOPS = BASE + "/stops";
   static final String AUDIT = BASE + "/audit";
+  static final String VERIFICATION = AUDIT + "/verification";
 
   private static final String LIVE_ROWS = LIVE + "/rows";
   private static final String AGENT_OPEN = AGENTS + "/{name}/open";
@@ -34,6 +37,8 @@ final class ConsoleRoutes {
           Route.of("GET", ASSETS + "/{version}/{file}", null),
           Route.of("GET", SIGN_IN, null),
           Route.of("POST", SIGN_IN, null),
+          Route.of("GET", PROVIDER, null),
+          Route.of("GET", CALLBACK, null),
           Route.of("GET", BASE, Role.VIEWER),
           Route.of("POST", SIGN_OUT, Role.SENSOR),
           Route.of("GET", LIVE, Role.VIEWER),
@@ -50,9 +55,12 @@ final class ConsoleRoutes {
           Route.of("GET", REACH, Role.VIEWER),
           Route.of("GET", DESTINATIONS, Role.VIEWER),
           Route.of("GET", DESTINATIONS + "/{name}", Role.VIEWER),
+          Route.of("POST", DESTINATIONS + "/{name}/test", Role.ADMIN),
+          Route.of("GET", DESTINATIONS + "/{name}/scopes", Role.ADMIN),
           Route.of("GET", DESTINATIONS + "/{name}/scopes/{scope}", Role.ADMIN),
           Route.of("POST", DESTINATIONS + "/{name}/scopes/{scope}", Role.ADMIN),
-          Route.of("GET", AUDIT, Role.VIEWER));
+          Route.of("GET", AUDIT, Role.VIEWER),
+          Route.of("GET", VERIFICATION, Role.VIEWER));
 
   private ConsoleRoutes() {}
 

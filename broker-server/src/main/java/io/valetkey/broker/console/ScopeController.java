@@ -38,7 +38,8 @@ import tools.jackson.databind.node.ObjectNode;
 @Hidden
 class ScopeController {
 
-  private static final String ONE = ConsoleRoutes.DESTINATIONS + "/{name}/scopes/{scope}";
+  private static final String ALL = ConsoleRoutes.DESTINATIONS + "/{name}/scopes";
+  private static final String ONE = ALL + "/{scope}";
   private static final JsonMapper JSON = JsonMapper.shared();
 
   private final PolicyStore store;
@@ -76,6 +77,17 @@ class ScopeController {
       List<String> problems,
       List<Changed> changes,
       boolean previewed) {}
+
+  /** Leads to a scope by its name, which may be new. */
+  @GetMapping(ALL)
+  ResponseEntity<byte[]> named(@PathVariable("name") String name, HttpServletRequest request) {
+    String scope = request.getParameter("scope");
+    if (!ResourceId.isName(name) || scope == null || !ResourceId.isName(scope)) {
+      throw new RefusedException(
+          ProblemCode.INVALID_REQUEST, "This is not a name that a scope could have.");
+    }
+    return Pages.to(ConsoleRoutes.DESTINATIONS + "/" + name + "/scopes/" + scope);
+  }
 
   @GetMapping(ONE)
   ResponseEntity<byte[]> edit(

@@ -3,12 +3,8 @@ package io.valetkey.broker.console;
 import io.valetkey.broker.control.Admin;
 import jakarta.servlet.http.HttpServletRequest;
 import java.nio.charset.StandardCharsets;
-import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
-import java.util.Base64;
 import java.util.Objects;
-import javax.crypto.Mac;
-import javax.crypto.spec.SecretKeySpec;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,18 +28,7 @@ final class Session {
   Session(Admin admin, Via via, String cookie) {
     this.admin = admin;
     this.via = via;
-    this.formToken = derive(cookie);
-  }
-
-  private static String derive(String cookie) {
-    try {
-      Mac mac = Mac.getInstance("HmacSHA256");
-      mac.init(new SecretKeySpec(cookie.getBytes(StandardCharsets.US_ASCII), "HmacSHA256"));
-      byte[] token = mac.doFinal("valetkey console form".getBytes(StandardCharsets.US_ASCII));
-      return Base64.getUrlEncoder().withoutPadding().encodeToString(token);
-    } catch (GeneralSecurityException e) {
-      throw new IllegalStateException("Every Java has HmacSHA256", e);
-    }
+    this.formToken = Derived.from(cookie, "valetkey console form");
   }
 
   Admin admin() {

@@ -50,7 +50,7 @@ final class Sessions {
                 + " :roles, :via, now() + :millis * interval '1 millisecond')")
         .param("id", Sha256.of(cookie))
         .param("name", admin.name())
-        .param("roles", String.join(" ", admin.roles().stream().map(Sessions::word).toList()))
+        .param("roles", words(admin.roles()))
         .param("via", via.name().toLowerCase(Locale.ROOT))
         .param("millis", lifetime(via).toMillis())
         .update();
@@ -109,8 +109,12 @@ final class Sessions {
     database.sql("DELETE FROM console_session WHERE id_hash = ?").param(Sha256.of(cookie)).update();
   }
 
-  private static String word(Role role) {
-    return role.name().toLowerCase(Locale.ROOT);
+  /** The roles' names, in the order of what they allow. */
+  static String words(Set<Role> roles) {
+    return roles.stream()
+        .sorted()
+        .map(role -> role.name().toLowerCase(Locale.ROOT))
+        .collect(Collectors.joining(" "));
   }
 
   private static Set<Role> roles(String words) {

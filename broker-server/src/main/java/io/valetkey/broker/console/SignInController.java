@@ -12,7 +12,6 @@ import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
-import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.springframework.http.ResponseEntity;
@@ -29,19 +28,19 @@ class SignInController {
   private final Cookies cookies;
   private final BootstrapToken bootstrap;
   private final AuditLog auditLog;
-  private final Pages pages;
+  private final SignInPage page;
 
   SignInController(
       Sessions sessions,
       Cookies cookies,
       BootstrapToken bootstrap,
       AuditLog auditLog,
-      Pages pages) {
+      SignInPage page) {
     this.sessions = sessions;
     this.cookies = cookies;
     this.bootstrap = bootstrap;
     this.auditLog = auditLog;
-    this.pages = pages;
+    this.page = page;
   }
 
   /** Where to sign in, and what to go on with afterwards. */
@@ -64,7 +63,7 @@ class SignInController {
 
   @GetMapping(ConsoleRoutes.SIGN_IN)
   ResponseEntity<byte[]> form(HttpServletRequest request) {
-    return form(200, "", request);
+    return page.show(200, "", ours(request.getParameter("next")));
   }
 
   @PostMapping(ConsoleRoutes.SIGN_IN)
@@ -74,8 +73,10 @@ class SignInController {
     record.detail("via", "bootstrap");
     if (token == null || !bootstrap.accepts(token.strip())) {
       var _ = record.refused(ProblemCode.INVALID_TOKEN, "The bootstrap token was not accepted");
-      return form(
-          401, "This is not a bootstrap token that is accepted, or its time is over.", request);
+      return page.show(
+          401,
+          "This is not a bootstrap token that is accepted, or its time is over.",
+          ours(request.getParameter("next")));
     }
     Admin admin = new Admin("bootstrap", Set.of(Role.ADMIN), null);
     auditLog.await(record.detail("actor", admin.name()).granted(OpenRecord.ANY_EPOCH));
@@ -94,16 +95,5 @@ class SignInController {
     record.detail("actor", Session.of(request).admin().name());
     var _ = record.granted(OpenRecord.ANY_EPOCH);
     return Pages.to(ConsoleRoutes.SIGN_IN);
-  }
-
-  private ResponseEntity<byte[]> form(int status, String problem, HttpServletRequest request) {
-    return pages.page(
-        status,
-        "signin.jte",
-        pages.frame("Sign in", "", null),
-        Map.of(
-            "problem", problem,
-            "bootstrap", bootstrap.end().isPresent(),
-            "next", ours(request.getParameter("next"))));
   }
 }

@@ -10,6 +10,7 @@ import java.time.DateTimeException;
 import java.time.Instant;
 import java.time.OffsetDateTime;
 import java.time.ZoneOffset;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -144,6 +145,40 @@ public final class AuditTrailQuery {
         .stream()
         .map(Row::document)
         .findFirst();
+  }
+
+  /**
+   * The decisions that these records are of.
+   *
+   * @param places {@code <writer>.<seq>} as the list shows it; what has another form has no
+   *     decision
+   * @param since not before this time
+   * @param until before this time
+   * @return by place; without those that are not there
+   */
+  public Map<String, UUID> decisionsAt(List<String> places, Instant since, Instant until) {
+    List<Object[]> keys =
+        places.stream()
+            .filter(place -> place.matches("[0-9]{1,18}\\.[0-9]{1,18}"))
+            .map(place -> place.split("\\.", -1))
+            .map(parts -> new Object[] {Long.valueOf(parts[0]), Long.valueOf(parts[1])})
+            .toList();
+    Map<String, UUID> decisions = new HashMap<>();
+    if (!keys.isEmpty()) {
+      database
+          .sql(
+              "SELECT writer, seq, decision_id FROM audit_record WHERE time >= :since AND time <"
+                  + " :until AND (writer, seq) IN (:keys)")
+          .withQueryTimeout(SECONDS)
+          .param("since", since.atOffset(ZoneOffset.UTC))
+          .param("until", until.atOffset(ZoneOffset.UTC))
+          .param("keys", keys)
+          .query(row -> {
+            String place = row.getLong("writer") + "." + row.getLong("seq");
+            decisions.put(place, row.getObject("decision_id", UUID.class));
+          });
+    }
+    return decisions;
   }
 
   private static void equal(

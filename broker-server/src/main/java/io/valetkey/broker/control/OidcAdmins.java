@@ -2,13 +2,8 @@ package io.valetkey.broker.control;
 
 import io.valetkey.broker.control.AdminSettings.Oidc;
 import java.time.Duration;
-import java.util.Collection;
 import java.util.List;
-import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
-import java.util.stream.Collectors;
-import org.jspecify.annotations.Nullable;
 import org.springframework.http.client.SimpleClientHttpRequestFactory;
 import org.springframework.security.oauth2.core.DelegatingOAuth2TokenValidator;
 import org.springframework.security.oauth2.core.OAuth2Error;
@@ -34,11 +29,11 @@ public final class OidcAdmins {
   private static final OAuth2Error REFUSED = new OAuth2Error("invalid_token");
 
   private final JwtDecoder decoder;
-  private final String rolesClaim;
+  private final RoleClaim roleClaim;
 
   /** Trusts the tokens of a provider that are meant for us. */
   public OidcAdmins(Oidc oidc) {
-    this.rolesClaim = oidc.rolesClaim();
+    this.roleClaim = oidc.roles();
     OAuth2TokenValidator<Jwt> validator = validator(oidc);
     this.decoder =
         new SupplierJwtDecoder(() -> {
@@ -92,31 +87,7 @@ public final class OidcAdmins {
    */
   public Admin authenticate(String token) {
     Jwt jwt = decoder.decode(token);
-    return admin(Objects.requireNonNull(jwt.getSubject()), jwt.getClaims());
-  }
-
-  /** With every role that we know. */
-  private Admin admin(String subject, Map<String, Object> claims) {
-    Set<Role> roles =
-        roles(claims).stream()
-            .filter(String.class::isInstance)
-            .flatMap(name -> Role.named((String) name).stream())
-            .collect(Collectors.toUnmodifiableSet());
-    return new Admin(subject, roles, null);
-  }
-
-  private Collection<?> roles(Map<String, Object> claims) {
-    @Nullable Object value = claims.get(rolesClaim);
-    if (value == null) {
-      value = claims;
-      for (String part : rolesClaim.split("\\.", -1)) {
-        value = value instanceof Map<?, ?> map ? map.get(part) : null;
-      }
-    }
-    return switch (value) {
-      case Collection<?> list -> list;
-      case String text -> List.of(text.split("[ ,]+", -1));
-      case null, default -> List.of();
-    };
+    return new Admin(
+        Objects.requireNonNull(jwt.getSubject()), roleClaim.roles(jwt.getClaims()), null);
   }
 }

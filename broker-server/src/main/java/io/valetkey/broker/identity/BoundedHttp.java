@@ -1,5 +1,6 @@
 package io.valetkey.broker.identity;
 
+import io.valetkey.broker.secret.SecretValue;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
@@ -52,6 +53,49 @@ final class BoundedHttp {
    * @throws IOException for anything else, without a word of the answer in it
    */
   byte[] exchange(URI uri, Tls tls, byte @Nullable [] json, Duration within) throws IOException {
+    return exchange(
+        uri, tls, json == null ? null : new Body("application/json", json, null), within);
+  }
+
+  /**
+   * Posts a form; the answer is taken as that of {@link #exchange}.
+   *
+   * @param authorization the header of that name, if any
+   */
+  byte[] post(URI uri, String form, @Nullable SecretValue authorization, Duration within)
+      throws IOException {
+    byte[] bytes = form.getBytes(StandardCharsets.US_ASCII);
+    return exchange(
+        uri,
+        Tls.PLATFORM,
+        new Body("application/x-www-form-urlencoded", bytes, authorization),
+        within);
+  }
+
+  /** Reads a JSON object. */
+  Map<String, @Nullable Object> document(URI uri, Tls tls) throws IOException {
+    try {
+      return StrictJson.object(exchange(uri, tls, (Body) null, ANSWER_WITHIN));
+    } catch (IllegalArgumentException e) {
+      throw new IOException("the answer is not the JSON that is expected", e);
+    }
+  }
+
+  /** What is posted. Not a record, which would print it. */
+  private static final class Body {
+    private final String type;
+    private final byte[] bytes;
+    private final @Nullable SecretValue authorization;
+
+    Body(String type, byte[] bytes, @Nullable SecretValue authorization) {
+      this.type = type;
+      this.bytes = bytes;
+      this.authorization = authorization;
+    }
+  }
+
+  private byte[] exchange(URI uri, Tls tls, @Nullable Body sent, Duration within)
+      throws IOException {
     long end = System.nanoTime() + within.toNanos();
     HttpURLConnection connection = open(uri, tls, within);
     Thread deadline =
@@ -65,7 +109,7 @@ final class BoundedHttp {
               }
             });
     try {
-      return answer(connection, tls, json, end);
+      return answer(connection, tls, sent, end);
     } catch (IOException | RuntimeException e) {
       connection.disconnect();
       throw e;
@@ -119,23 +163,26 @@ final class BoundedHttp {
     return true;
   }
 
-  private static byte[] answer(
-      HttpURLConnection connection, Tls tls, byte @Nullable [] json, long end) throws IOException {
+  private static byte[] answer(HttpURLConnection connection, Tls tls, @Nullable Body sent, long end)
+      throws IOException {
     connection.setRequestProperty("Accept", "application/json, application/jwk-set+json");
     if (tls.bearerTokenFile() != null) {
       connection.setRequestProperty("Authorization", "Bearer " + bearer(tls.bearerTokenFile()));
     }
-    if (json != null) {
+    if (sent != null) {
       connection.setRequestMethod("POST");
-      connection.setRequestProperty("Content-Type", "application/json");
+      connection.setRequestProperty("Content-Type", sent.type);
+      if (sent.authorization != null) {
+        connection.setRequestProperty("Authorization", sent.authorization.reveal());
+      }
       connection.setDoOutput(true);
-      connection.setFixedLengthStreamingMode(json.length);
+      connection.setFixedLengthStreamingMode(sent.bytes.length);
       try (OutputStream out = connection.getOutputStream()) {
-        out.write(json);
+        out.write(sent.bytes);
       }
     }
     int status = connection.getResponseCode();
-    if (status != 200 && !(json != null && status == 201)) {
+    if (status != 200 && !(sent != null && status == 201)) {
       throw new IOException("the answer has status " + status);
     }
     return body(connection, end);

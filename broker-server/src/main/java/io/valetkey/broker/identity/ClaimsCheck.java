@@ -53,8 +53,7 @@ final class ClaimsCheck {
     return clock.instant().isBefore(workload.expiresAt().plus(LEEWAY));
   }
 
-  private void requireNow(
-      Map<String, @Nullable Object> claims, Instant issuedAt, Instant expiresAt) {
+  void requireNow(Map<String, @Nullable Object> claims, Instant issuedAt, Instant expiresAt) {
     Instant now = clock.instant();
     if (!now.isBefore(expiresAt.plus(LEEWAY))) {
       throw new RefusedException(ProblemCode.TOKEN_EXPIRED, "exp has passed");

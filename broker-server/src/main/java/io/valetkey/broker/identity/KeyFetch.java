@@ -3,7 +3,6 @@ package io.valetkey.broker.identity;
 import io.valetkey.broker.crypto.CryptoProvider;
 import java.io.IOException;
 import java.net.URI;
-import java.net.URISyntaxException;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -41,7 +40,9 @@ final class KeyFetch {
     return switch (issuer.keys()) {
       case KeySource.Inline inline -> new Fetched(inline(issuer, inline), REFRESH_AFTER);
       case KeySource.JwksUri jwks -> remote(issuer, jwks.uri(), jwks.tls());
-      case KeySource.Discovery discovery -> remote(issuer, jwksUri(discovery), discovery.tls());
+      case KeySource.Discovery discovery ->
+          remote(
+              issuer, DiscoveryDocument.read(http, discovery).address("jwks_uri"), discovery.tls());
       case KeySource.SpiffeBundle bundle -> remote(issuer, bundle.uri(), bundle.tls());
     };
   }
@@ -53,7 +54,7 @@ final class KeyFetch {
   }
 
   private Fetched remote(TrustedIssuer issuer, URI uri, Tls tls) throws IOException {
-    Map<String, @Nullable Object> document = document(uri, tls);
+    Map<String, @Nullable Object> document = http.document(uri, tls);
     KeySet keys;
     try {
       keys = KeySet.of(document, uses(issuer), issuer.algorithms(), crypto);
@@ -80,32 +81,6 @@ final class KeyFetch {
       return SOONEST_HINT;
     }
     return hint.compareTo(REFRESH_AFTER) > 0 ? REFRESH_AFTER : hint;
-  }
-
-  private URI jwksUri(KeySource.Discovery source) throws IOException {
-    String issuer = source.issuer().toString();
-    String base = issuer.endsWith("/") ? issuer.substring(0, issuer.length() - 1) : issuer;
-    Map<String, @Nullable Object> document =
-        document(URI.create(base + "/.well-known/openid-configuration"), source.tls());
-    if (!issuer.equals(document.get("issuer"))) {
-      throw new IOException("the discovery document is another issuer's");
-    }
-    if (!(document.get("jwks_uri") instanceof String jwksUri)) {
-      throw new IOException("the discovery document names no key set");
-    }
-    try {
-      return new URI(jwksUri);
-    } catch (URISyntaxException e) {
-      throw new IOException("the discovery document's jwks_uri is malformed", e);
-    }
-  }
-
-  private Map<String, @Nullable Object> document(URI uri, Tls tls) throws IOException {
-    try {
-      return StrictJson.object(http.exchange(uri, tls, null, BoundedHttp.ANSWER_WITHIN));
-    } catch (IllegalArgumentException e) {
-      throw new IOException("the answer is not the JSON that is expected", e);
-    }
   }
 
   @SuppressWarnings("NullAway") // a set with a null in it: "use" may be absent

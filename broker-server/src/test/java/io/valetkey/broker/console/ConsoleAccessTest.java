@@ -23,7 +23,7 @@ import org.junit.jupiter.api.Test;
 import org.springframework.mock.web.MockHttpServletRequest;
 import org.springframework.web.servlet.mvc.method.annotation.RequestMappingHandlerMapping;
 
-/** Who gets in, at which replica, with what. Invariants C3, C4, C5. */
+/** Who gets in, at which replica, with what. Invariants U3, U4, U5. */
 class ConsoleAccessTest {
 
   private static final HttpClient HTTP = HttpClient.newHttpClient();

@@ -21,7 +21,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The console in a real browser, with a real agent and a real upstream. Invariants C1, C2, C6. */
+/** The console in a real browser, with a real agent and a real upstream. Invariants U1, U2, U6. */
 @NeedsChromium
 class ConsoleWalkTest {
 
