@@ -58,16 +58,19 @@ final class HeaderRules {
 
   private HeaderRules() {}
 
-  /** The caller's fields that may go upstream. The credential is not among them yet. */
-  static Fields forUpstream(Fields received, String slotHeader) {
+  /**
+   * The caller's fields that may go upstream. The credential is not among them yet.
+   *
+   * @param slotHeaders the headers that carry the credential, lower case
+   */
+  static Fields forUpstream(Fields received, Set<String> slotHeaders) {
     Set<String> named = Set.copyOf(received.members("connection"));
-    String slot = slotHeader.toLowerCase(Locale.ROOT);
     return received.without(key ->
         isHopByHop(key, named)
             || REBUILT.contains(key)
             || REQUEST_ONLY.contains(key)
             || DestinationSpec.KNOWN_SLOTS.contains(key)
-            || key.equals(slot)
+            || slotHeaders.contains(key)
             || key.startsWith("x-forwarded-")
             || key.startsWith("x-b3-")
             || key.startsWith("valetkey-"));
@@ -102,14 +105,13 @@ final class HeaderRules {
   }
 
   /** The upstream's fields that may reach the caller; length and framing are among them no more. */
-  static Fields forCaller(Fields received, String slotHeader) {
+  static Fields forCaller(Fields received, Set<String> slotHeaders) {
     Set<String> named = Set.copyOf(received.members("connection"));
-    String slot = slotHeader.toLowerCase(Locale.ROOT);
     return received.without(key ->
         isHopByHop(key, named)
             || ANSWER_ONLY.contains(key)
             || DestinationSpec.KNOWN_SLOTS.contains(key)
-            || key.equals(slot)
+            || slotHeaders.contains(key)
             || key.startsWith("valetkey-"));
   }
 

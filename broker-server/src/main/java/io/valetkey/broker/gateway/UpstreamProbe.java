@@ -20,6 +20,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -75,7 +76,7 @@ final class UpstreamProbe {
       Credentials.Credential credential = await(credentials.refresh(target.credential()));
       var admitted = new Admission.Admitted(accepted, nobody(), target, addresses, credential);
       UpstreamRequest request = admitted.rebuild();
-      passed("Fetched from its source; it can stand in the header " + target.slot().header());
+      passed("Fetched from its source; it can stand in the header " + headers());
       step = "connection";
       HttpClientRequest out =
           await(onLoop(() -> pools.request(admitted, request, addresses.getFirst())));
@@ -124,6 +125,12 @@ final class UpstreamProbe {
       case UnknownHostException e -> "The name has no address";
       default -> "It failed: " + Forward.connectFailure(cause).code();
     };
+  }
+
+  private String headers() {
+    return target.injection().slots().stream()
+        .map(Destination.Slot::header)
+        .collect(Collectors.joining(", "));
   }
 
   private Guard.Accepted accepted(String method, String path) {

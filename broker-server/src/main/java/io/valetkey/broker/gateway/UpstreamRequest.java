@@ -3,6 +3,7 @@ package io.valetkey.broker.gateway;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.secret.SecretValue;
 import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 
@@ -31,10 +32,17 @@ final class UpstreamRequest {
    */
   static UpstreamRequest rebuild(
       Guard.Accepted accepted, Destination target, Credentials.Credential credential) {
-    String header = target.slot().header();
-    Fields fields = HeaderRules.forUpstream(accepted.fields(), header);
+    Destination.Injection injection = target.injection();
+    Fields fields = HeaderRules.forUpstream(accepted.fields(), injection.headers());
     fields.add("Accept-Encoding", "identity");
-    fields.add(header, slotValue(target.slot(), credential.value().reveal()));
+    for (Destination.Slot slot : injection.slots()) {
+      SecretValue value = credential.fields().get(slot.field());
+      if (value == null) {
+        throw new RefusedException(
+            ProblemCode.CREDENTIAL_UNAVAILABLE, "the credential has no value for " + slot.header());
+      }
+      fields.add(slot.header(), slotValue(slot, value.reveal()));
+    }
     String query = HeaderRules.forUpstream(accepted.query());
     String uri = accepted.path().raw() + (query == null ? "" : "?" + query);
     return new UpstreamRequest(accepted.method(), uri, fields);
