@@ -54,7 +54,28 @@ final class HeaderRules {
       Set.of("set-cookie", "set-cookie2", "alt-svc", "www-authenticate", "authentication-info");
 
   private static final Set<String> KEY_PARAMETERS =
-      Set.of("key", "api_key", "api-key", "apikey", "access_token", "auth_token");
+      Set.of(
+          "key",
+          "api_key",
+          "api-key",
+          "apikey",
+          "access_token",
+          "auth_token",
+          // Of an address that somebody signed with a key of their own.
+          "awsaccesskeyid",
+          "x-amz-algorithm",
+          "x-amz-credential",
+          "x-amz-date",
+          "x-amz-expires",
+          "x-amz-security-token",
+          "x-amz-signature",
+          "x-amz-signedheaders",
+          "x-goog-algorithm",
+          "x-goog-credential",
+          "x-goog-date",
+          "x-goog-expires",
+          "x-goog-signature",
+          "x-goog-signedheaders");
 
   private HeaderRules() {}
 

@@ -12,6 +12,7 @@ import io.vertx.core.http.HttpClientRequest;
 import io.vertx.core.http.HttpClientResponse;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
+import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -42,6 +43,7 @@ final class UpstreamProbe {
   private final Credentials credentials;
   private final UpstreamPools pools;
   private final Destination target;
+  private final Clock clock;
   private final List<SelfTestStep> steps = new ArrayList<>();
   private String step = "";
   private volatile @Nullable HttpClientRequest open;
@@ -52,12 +54,14 @@ final class UpstreamProbe {
       Resolver resolver,
       Credentials credentials,
       UpstreamPools pools,
-      Destination target) {
+      Destination target,
+      Clock clock) {
     this.vertx = vertx;
     this.resolver = resolver;
     this.credentials = credentials;
     this.pools = pools;
     this.target = target;
+    this.clock = clock;
   }
 
   /**
@@ -74,9 +78,10 @@ final class UpstreamProbe {
       passed("The name resolves, and every address is allowed");
       step = "credential";
       Credentials.Credential credential = await(credentials.refresh(target.credential()));
-      var admitted = new Admission.Admitted(accepted, nobody(), target, addresses, credential);
-      UpstreamRequest request = admitted.rebuild();
-      passed("Fetched from its source; it can stand in the header " + headers());
+      var admitted =
+          new Admission.Admitted(accepted, nobody(), target, addresses, credential, clock);
+      UpstreamRequest request = admitted.rebuild(null);
+      passed("Fetched from its source; " + use());
       step = "connection";
       HttpClientRequest out =
           await(onLoop(() -> pools.request(admitted, request, addresses.getFirst())));
@@ -127,10 +132,15 @@ final class UpstreamProbe {
     };
   }
 
-  private String headers() {
-    return target.injection().slots().stream()
-        .map(Destination.Slot::header)
-        .collect(Collectors.joining(", "));
+  private String use() {
+    Destination.Signing signing = target.injection().signing();
+    if (signing != null) {
+      return "it signs for " + signing.service() + " in " + signing.region();
+    }
+    return "it can stand in the header "
+        + target.injection().slots().stream()
+            .map(Destination.Slot::header)
+            .collect(Collectors.joining(", "));
   }
 
   private Guard.Accepted accepted(String method, String path) {

@@ -53,10 +53,11 @@ public record Destination(
   /**
    * How the credential gets into a request.
    *
-   * @param slots where it goes, at least one
+   * @param slots where it goes, at least one unless the request is signed
    * @param headers the names of all these headers, lower case: nobody else may fill or read them
+   * @param signing how the request is signed instead; then there are no slots
    */
-  public record Injection(List<Slot> slots, Set<String> headers) {
+  public record Injection(List<Slot> slots, Set<String> headers, @Nullable Signing signing) {
 
     /** The injection into these slots. */
     public static Injection into(List<Slot> slots) {
@@ -64,14 +65,46 @@ public record Destination(
           List.copyOf(slots),
           slots.stream()
               .map(slot -> slot.header().toLowerCase(Locale.ROOT))
-              .collect(Collectors.toUnmodifiableSet()));
+              .collect(Collectors.toUnmodifiableSet()),
+          null);
+    }
+
+    /** The signing of requests. */
+    public static Injection by(Signing signing) {
+      return new Injection(List.of(), Set.of(), signing);
     }
 
     static Injection compile(DestinationSpec spec) {
+      if (spec.signing() != null) {
+        return by(new Signing(spec.signing().service(), spec.signing().region()));
+      }
       return into(
           spec.slots() == null
               ? List.of(Slot.compile(spec.slot()))
               : spec.slots().stream().map(Slot::compile).toList());
+    }
+  }
+
+  /**
+   * Signing by AWS's Signature Version 4.
+   *
+   * @param service the service as signatures name it
+   * @param region the region
+   */
+  public record Signing(String service, String region) {
+
+    /** The field of the credential with the access key id. */
+    public static final String KEY_ID = "access_key_id";
+
+    /** The field with the secret access key, which is never sent. */
+    public static final String SECRET_KEY = "secret_access_key";
+
+    /** The field with the token of a session, if the key is one of a session. */
+    public static final String SESSION_TOKEN = "session_token";
+
+    /** Whether it is S3, which differs from all others in what is signed. */
+    public boolean isS3() {
+      return service.equals("s3");
     }
   }
 
@@ -136,6 +169,10 @@ public record Destination(
 
   private static DestinationSpec.Credential fields(
       DestinationSpec spec, DestinationSpec.Credential credential) {
+    if (spec.signing() != null) {
+      return new DestinationSpec.Credential.Fields(
+          credential, List.of(Signing.KEY_ID, Signing.SECRET_KEY), List.of(Signing.SESSION_TOKEN));
+    }
     List<String> named = fieldNames(spec);
     return named.isEmpty()
         ? credential
@@ -143,7 +180,7 @@ public record Destination(
   }
 
   /** The fields that the slots name, each once and in one order; empty where none does. */
-  static List<String> fieldNames(DestinationSpec spec) {
+  private static List<String> fieldNames(DestinationSpec spec) {
     return slots(spec).stream()
         .map(DestinationSpec.Slot::field)
         .filter(Objects::nonNull)
@@ -152,7 +189,12 @@ public record Destination(
         .toList();
   }
 
-  static List<DestinationSpec.Slot> slots(DestinationSpec spec) {
+  /** Whether the credential is several fields of one secret. */
+  static boolean hasFields(DestinationSpec spec) {
+    return spec.signing() != null || !fieldNames(spec).isEmpty();
+  }
+
+  private static List<DestinationSpec.Slot> slots(DestinationSpec spec) {
     if (spec.slots() != null) {
       return spec.slots();
     }

@@ -41,6 +41,7 @@ final class DestinationRules {
 
   private static final Pattern TOKEN = Pattern.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}");
   private static final Pattern VAULT_SEGMENT = Pattern.compile("[A-Za-z0-9_.@:+=-]{1,128}");
+  private static final Pattern AWS_WORD = Pattern.compile("[a-z0-9][a-z0-9-]{0,62}");
   private static final Pattern FILE_NAME = Pattern.compile("(?!\\.)[A-Za-z0-9._-]{1,128}");
   private static final String PLACEHOLDER = "{credential}";
   private static final int MOST_SLOTS = 8;
@@ -73,7 +74,7 @@ final class DestinationRules {
       errors.invalid("/origin", originError);
     }
     switch (spec.credential()) {
-      case Credential.VaultKv kv -> checkVault(kv, errors, !Destination.fieldNames(spec).isEmpty());
+      case Credential.VaultKv kv -> checkVault(kv, errors, Destination.hasFields(spec));
       case Credential.File(String name) -> {
         if (!FILE_NAME.matcher(name).matches()) {
           errors.invalid("/credential/name", "must be a file name of letters, digits, . _ and -");
@@ -84,6 +85,7 @@ final class DestinationRules {
               "/credential/source", "must be vault-kv or file where the gateway uses it");
     }
     checkSlots(spec, errors);
+    checkSigning(spec, errors);
     checkAtMost("/timeout", spec.timeout(), Duration.ofMinutes(10), "10m", errors);
     checkAtMost("/maxStream", spec.maxStream(), Duration.ofHours(24), "24h", errors);
     if (spec.maxRequestBody() != null && spec.maxRequestBody().bytes() > MOST_BODY) {
@@ -98,7 +100,7 @@ final class DestinationRules {
       errors.invalid("/credential/path", pathError);
     }
     if (severalFields && kv.field() != null) {
-      errors.invalid("/credential/field", "must be left out: the slots name the fields");
+      errors.invalid("/credential/field", "must be left out: slots or signing say which fields");
     } else if (!severalFields && kv.field() == null) {
       errors.add("/credential/field", FieldError.REQUIRED, "is required");
     } else if (kv.field() != null && !VAULT_SEGMENT.matcher(kv.field()).matches()) {
@@ -128,6 +130,21 @@ final class DestinationRules {
       }
     }
     return path.length() > 512 ? "must be at most 512 characters" : null;
+  }
+
+  private static void checkSigning(DestinationSpec spec, Errors errors) {
+    if (spec.signing() == null) {
+      return;
+    }
+    if (spec.slot() != null || spec.slots() != null) {
+      errors.invalid("/signing", "must not be there together with slot or slots");
+    }
+    if (!AWS_WORD.matcher(spec.signing().service()).matches()) {
+      errors.invalid("/signing/service", "must be a service as AWS signatures name it, as in s3");
+    }
+    if (!AWS_WORD.matcher(spec.signing().region()).matches()) {
+      errors.invalid("/signing/region", "must be a region of AWS, as in eu-central-1");
+    }
   }
 
   private static void checkSlots(DestinationSpec spec, Errors errors) {

@@ -14,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  * @param credential where the real credential comes from
  * @param slot where in the request it goes; {@code Authorization: Bearer} if absent
  * @param slots the same where it goes into several headers; not together with {@code slot}
+ * @param signing how requests are signed with it instead
  * @param timeout how long the upstream may take to begin its answer; 60 s if absent
  * @param maxStream how long one exchange may last, counted from its start; 15 minutes if absent
  * @param maxRequestBody the largest request body in bytes; 10 MiB if absent
@@ -26,6 +27,7 @@ public record DestinationSpec(
     Credential credential,
     @Nullable Slot slot,
     @Nullable List<Slot> slots,
+    @Nullable Signing signing,
     @Nullable Duration timeout,
     @Nullable Duration maxStream,
     @Nullable ByteSize maxRequestBody,
@@ -121,6 +123,14 @@ public record DestinationSpec(
     public record Basic(String username) {}
   }
 
+  /**
+   * Requests are signed by AWS's Signature Version 4; the credential is never sent.
+   *
+   * @param service the service as signatures name it, for example {@code s3}
+   * @param region the region, for example {@code eu-central-1}
+   */
+  public record Signing(String service, String region) {}
+
   /** A number of bytes, written with a binary unit such as {@code 10MiB}. */
   public record ByteSize(long bytes) {}
 
@@ -132,5 +142,6 @@ public record DestinationSpec(
           "api-key",
           "x-goog-api-key",
           "private-token",
+          "x-amz-security-token",
           "valetkey-token");
 }

@@ -101,6 +101,7 @@ public final class ResourceJson {
             "credential", fields.nested("credential", ResourceJson::credential), NO_CREDENTIAL),
         fields.nested("slot", ResourceJson::slot),
         fields.list("slots", ResourceJson::slot),
+        fields.nested("signing", ResourceJson::signing),
         fields.duration("timeout"),
         fields.duration("maxStream"),
         fields.size("maxRequestBody"),
@@ -143,6 +144,14 @@ public final class ResourceJson {
         fields.text("format"),
         fields.nested("basic", basic -> new Slot.Basic(basic.requiredText("username"))),
         fields.text("field"));
+  }
+
+  private static DestinationSpec.Signing signing(JsonFields fields) {
+    if (!fields.requiredText("type").equals("aws-sigv4")) {
+      fields.errorUnlessMissing("type", "must be aws-sigv4");
+    }
+    return new DestinationSpec.Signing(
+        fields.requiredText("service"), fields.requiredText("region"));
   }
 
   private static ScopeSpec scope(JsonFields fields) {

@@ -181,6 +181,28 @@ class ResourceValidatorTest {
       delimiter = '|',
       textBlock =
           """
+          ,"field":"a" | "signing":{"type":"aws-sigv4","service":"s3","region":"eu-central-1"} | /credential/field
+          ''           | "signing":{"type":"aws-sigv4","service":"s3","region":"eu-central-1"} | ''
+          ''           | "signing":{"type":"aws-sigv4","service":"S3","region":"eu-central-1"} | /signing/service
+          ''           | "signing":{"type":"aws-sigv4","service":"s3","region":"eu/central"}   | /signing/region
+          ''           | "slot":{"field":"a"},"signing":{"type":"aws-sigv4","service":"s3","region":"r"} | /signing
+          """)
+  void check_ofSigning(String field, String signing, String pointer) {
+    String document =
+        """
+        {"kind":"http","origin":"https://a.test",%s,
+         "credential":{"source":"vault-kv","mount":"secret","path":"a"%s}}\
+        """
+            .formatted(signing, field);
+    assertThat(pointers(ResourceKind.DESTINATION, document))
+        .isEqualTo(pointer.isEmpty() ? List.of() : List.of(pointer));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
           ,"field":"a" | {"header":"A","field":"a"} | /credential/field
           ''           | {"header":"A"}             | /credential/field
           ''           | {"header":"A","field":"a"},{"header":"B"} | /slots/1/field
@@ -257,6 +279,7 @@ class ResourceValidatorTest {
                 DestinationSpec.DestinationKind.HTTP,
                 origin,
                 new DestinationSpec.Credential.File("f"),
+                null,
                 null,
                 null,
                 null,
