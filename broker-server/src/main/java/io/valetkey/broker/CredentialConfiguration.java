@@ -5,6 +5,7 @@ import io.micrometer.core.instrument.Timer;
 import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.upstream.CredentialFields;
 import io.valetkey.broker.upstream.CredentialSettings;
 import io.valetkey.broker.upstream.CredentialSource;
 import io.valetkey.broker.upstream.FileSource;
@@ -15,7 +16,9 @@ import io.valetkey.broker.upstream.VaultKvSource;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.context.annotation.Bean;
@@ -58,18 +61,30 @@ class CredentialConfiguration {
     Timer fetched = timer(registry, name, "fetched");
     Timer refused = timer(registry, name, "refused");
     Timer away = timer(registry, name, "away");
-    return reference -> {
-      long begun = System.nanoTime();
-      Timer outcome = away;
-      try {
-        SecretValue value = source.read(reference);
-        outcome = fetched;
-        return value;
-      } catch (RefusedException e) {
-        outcome = e instanceof SourceAwayException ? away : refused;
-        throw e;
-      } finally {
-        outcome.record(System.nanoTime() - begun, TimeUnit.NANOSECONDS);
+    return new CredentialSource<>() {
+      @Override
+      public SecretValue read(R reference) {
+        return timed(() -> source.read(reference));
+      }
+
+      @Override
+      public CredentialFields read(R reference, List<String> required, List<String> optional) {
+        return timed(() -> source.read(reference, required, optional));
+      }
+
+      private <T> T timed(Supplier<T> read) {
+        long begun = System.nanoTime();
+        Timer outcome = away;
+        try {
+          T value = read.get();
+          outcome = fetched;
+          return value;
+        } catch (RefusedException e) {
+          outcome = e instanceof SourceAwayException ? away : refused;
+          throw e;
+        } finally {
+          outcome.record(System.nanoTime() - begun, TimeUnit.NANOSECONDS);
+        }
       }
     };
   }

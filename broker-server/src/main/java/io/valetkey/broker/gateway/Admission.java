@@ -3,6 +3,7 @@ package io.valetkey.broker.gateway;
 import io.valetkey.broker.net.AddressRefusedException;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.Trace;
@@ -11,6 +12,7 @@ import java.time.Clock;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Everything that must be true before a byte goes upstream, in order: guard, token, policy, record,
@@ -26,23 +28,26 @@ final class Admission {
     private final Destination target;
     private final List<InetAddress> addresses;
     private final Credentials.Credential credential;
+    private final Clock clock;
 
     Admitted(
         Guard.Accepted accepted,
         Caller caller,
         Destination target,
         List<InetAddress> addresses,
-        Credentials.Credential credential) {
+        Credentials.Credential credential,
+        Clock clock) {
       this.accepted = accepted;
       this.caller = caller;
       this.target = target;
       this.addresses = addresses;
       this.credential = credential;
+      this.clock = clock;
     }
 
     /** The same with the credential that its source gave after the first one was rejected. */
     Admitted with(Credentials.Credential fresh) {
-      return new Admitted(accepted, caller, target, addresses, fresh);
+      return new Admitted(accepted, caller, target, addresses, fresh, clock);
     }
 
     Guard.Accepted accepted() {
@@ -66,8 +71,19 @@ final class Admission {
       return credential;
     }
 
-    UpstreamRequest rebuild() {
-      return UpstreamRequest.rebuild(accepted, target, credential);
+    /** Whether the body has to be read before the request can be built. */
+    boolean needsBody() {
+      Destination.Signing signing = target.injection().signing();
+      return signing != null && AwsRequest.needsBody(signing, accepted.fields());
+    }
+
+    /**
+     * The request as it goes upstream.
+     *
+     * @param held the whole body, if it {@link #needsBody}
+     */
+    UpstreamRequest rebuild(byte @Nullable [] held) {
+      return UpstreamRequest.rebuild(accepted, target, credential, held, clock.instant());
     }
   }
 
@@ -139,6 +155,7 @@ final class Admission {
                     permissions.authorise(
                         caller, accepted.destination(), accepted.method(), accepted.path()));
     checkLength(accepted, permit.target());
+    checkCopySource(accepted, caller, permit.target());
     live.used(caller);
     if (!permit.target().fullAudit() && !uses.isFirst(caller, permit)) {
       uses.count(caller, permit);
@@ -169,8 +186,8 @@ final class Admission {
         .thenCompose(addresses ->
             trace
                 .later("fetch_credential", () -> credentials.get(target.credential()))
-                .thenApply(
-                    credential -> new Admitted(accepted, caller, target, addresses, credential)));
+                .thenApply(credential ->
+                    new Admitted(accepted, caller, target, addresses, credential, clock)));
   }
 
   private CompletableFuture<List<InetAddress>> resolve(Destination target) {
@@ -189,6 +206,22 @@ final class Admission {
                       new RefusedException(
                           ProblemCode.UPSTREAM_UNREACHABLE, "the name has no address");
                 }));
+  }
+
+  /**
+   * S3 reads what a copy is made from by the same key, wherever it is: the caller has to be allowed
+   * to read it by itself.
+   */
+  private void checkCopySource(Guard.Accepted accepted, Caller caller, Destination target) {
+    if (target.injection().signing() == null) {
+      return;
+    }
+    for (String source : accepted.fields().all("x-amz-copy-source")) {
+      int query = source.indexOf('?');
+      String key = query < 0 ? source : source.substring(0, query);
+      RequestPath path = RequestPath.parse(key.startsWith("/") ? key : "/" + key);
+      var _ = permissions.authorise(caller, target.name(), "GET", path);
+    }
   }
 
   private static void checkLength(Guard.Accepted accepted, Destination target) {

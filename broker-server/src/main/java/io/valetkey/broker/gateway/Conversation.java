@@ -216,7 +216,7 @@ final class Conversation {
     }
     GatewayProblem problem = GatewayProblem.of(code, id);
     response.setStatusCode(problem.code().status());
-    problem.fields().list().forEach(field -> response.putHeader(field.name(), field.value()));
+    problem.fields().list().forEach(field -> response.headers().add(field.name(), field.value()));
     boolean close = code.status() == 400 || hasUnreadBody() || draining.getAsBoolean();
     if (close) {
       response.putHeader("Connection", "close");

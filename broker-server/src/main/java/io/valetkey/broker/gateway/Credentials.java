@@ -1,7 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.policy.DestinationSpec;
-import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.upstream.CredentialFields;
 import java.util.concurrent.CompletableFuture;
 
 /** The real credentials. No method blocks; the futures fail with a {@code RefusedException}. */
@@ -9,17 +9,17 @@ public interface Credentials {
 
   /** A credential with the version of its value; a class, because a record would print it. */
   final class Credential {
-    private final SecretValue value;
+    private final CredentialFields fields;
     private final long version;
 
-    /** Pairs a value with its version. */
-    public Credential(SecretValue value, long version) {
-      this.value = value;
+    /** Pairs the values with their version. */
+    public Credential(CredentialFields fields, long version) {
+      this.fields = fields;
       this.version = version;
     }
 
-    SecretValue value() {
-      return value;
+    CredentialFields fields() {
+      return fields;
     }
 
     long version() {

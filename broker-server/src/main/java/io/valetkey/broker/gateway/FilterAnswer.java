@@ -92,7 +92,7 @@ final class FilterAnswer {
     String ours = settings.publicUrl() + "/d/" + target.name();
     Fields filtered =
         new OwnAddress(ours, target.host(), target.port())
-            .rewrite(HeaderRules.forCaller(received, target.slot().header()));
+            .rewrite(HeaderRules.forCaller(received, target.injection().headers()));
     if (gzip != null) {
       filtered = filtered.without(CHANGED_BY_UNPACKING::contains);
     }

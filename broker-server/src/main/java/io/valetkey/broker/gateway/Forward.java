@@ -34,6 +34,7 @@ final class Forward {
   private boolean refreshed;
   private long received;
   private boolean uploaded;
+  private byte @Nullable [] held;
   private long sentNanos;
 
   Forward(
@@ -56,7 +57,37 @@ final class Forward {
   void start() {
     conversation.limit(admitted.destination().maxStream());
     conversation.exchange().admitted(admitted.destination().name());
-    attempt(admitted.addresses().iterator());
+    if (admitted.needsBody()) {
+      hold();
+    } else {
+      attempt(admitted.addresses().iterator());
+    }
+  }
+
+  /** Reads the whole body first, because what is sent depends on it. */
+  private void hold() {
+    Buffer body = Buffer.buffer();
+    long most = Math.min(admitted.destination().maxRequestBody(), AwsRequest.MOST_HELD);
+    in.exceptionHandler(e -> conversation.fail(ProblemCode.INVALID_REQUEST, "the body broke off"));
+    in.endHandler(v -> {
+      if (conversation.mayPassOn()) {
+        held = body.getBytes();
+        attempt(admitted.addresses().iterator());
+      }
+    });
+    in.handler(chunk -> {
+      if (body.length() + chunk.length() > most) {
+        conversation.fail(ProblemCode.CONTENT_TOO_LARGE, "the body is too large to be signed");
+      } else if (conversation.mayPassOn()) {
+        conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
+        body.appendBuffer(chunk);
+      }
+    });
+    conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
+    if (in.getHeader("expect") != null) {
+      conversation.response().writeContinue();
+    }
+    in.resume();
   }
 
   private void attempt(Iterator<InetAddress> addresses) {
@@ -65,7 +96,7 @@ final class Forward {
     }
     UpstreamRequest request;
     try {
-      request = conversation.exchange().trace().step("rebuild", admitted::rebuild);
+      request = conversation.exchange().trace().step("rebuild", () -> admitted.rebuild(held));
     } catch (RefusedException e) {
       conversation.fail(e.code(), e.detail());
       return;
@@ -107,8 +138,13 @@ final class Forward {
     conversation.expect(admitted.destination().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
     out.exceptionHandler(e -> broken(out, e));
     out.response().onSuccess(response -> answered(out, response)).onFailure(e -> broken(out, e));
-    if (hasBody()) {
-      upload(out);
+    if (held != null) {
+      uploaded = true;
+      out.putHeader("Content-Length", String.valueOf(held.length));
+      conversation.exchange().passedToUpstream(held.length);
+      out.end(Buffer.buffer(held));
+    } else if (hasBody()) {
+      upload(out, request);
     } else {
       uploaded = true;
       out.end();
@@ -120,8 +156,9 @@ final class Forward {
     return in.getHeader("transfer-encoding") != null || (length != null && !isZero(length));
   }
 
-  private void upload(HttpClientRequest out) {
-    String length = in.getHeader("content-length");
+  private void upload(HttpClientRequest out, UpstreamRequest request) {
+    String length = request.length();
+    AwsChunked decoder = request.decoder();
     if (length == null) {
       out.setChunked(true);
     } else {
@@ -132,15 +169,33 @@ final class Forward {
       if (!conversation.mayPassOn()) {
         return;
       }
+      if (decoder != null && !decodes(decoder::end)) {
+        return;
+      }
       uploaded = true;
       conversation.expect(admitted.destination().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
       out.end();
     });
-    in.handler(chunk -> uploadChunk(out, chunk));
+    in.handler(
+        decoder == null
+            ? chunk -> uploadChunk(out, chunk)
+            : chunk ->
+                decodes(() -> uploadChunk(out, Buffer.buffer(decoder.feed(chunk.getBytes())))));
     if (in.getHeader("expect") != null) {
       conversation.response().writeContinue();
     }
     in.resume();
+  }
+
+  /** Whether the body is what it says it is; if it is not, the exchange has failed. */
+  private boolean decodes(Runnable step) {
+    try {
+      step.run();
+      return true;
+    } catch (RefusedException e) {
+      conversation.fail(e.code(), e.detail());
+      return false;
+    }
   }
 
   private void uploadChunk(HttpClientRequest out, Buffer chunk) {
@@ -153,6 +208,10 @@ final class Forward {
       return;
     }
     conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
+    if (chunk.length() == 0) {
+      // All of a piece was framing.
+      return;
+    }
     out.write(chunk);
     conversation.exchange().passedToUpstream(chunk.length());
     if (out.writeQueueFull()) {

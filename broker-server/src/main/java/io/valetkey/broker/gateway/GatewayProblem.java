@@ -34,7 +34,11 @@ record GatewayProblem(ProblemCode code, UUID decisionId) {
             .add("Cache-Control", "no-store")
             .add("Valetkey-Error", code.code());
     switch (code) {
-      case UNAUTHORIZED -> fields.add("WWW-Authenticate", CHALLENGE);
+      // Basic too: git and others send a password only where it is asked for.
+      case UNAUTHORIZED ->
+          fields
+              .add("WWW-Authenticate", CHALLENGE)
+              .add("WWW-Authenticate", "Basic realm=\"valetkey\"");
       case INVALID_TOKEN, INSUFFICIENT_SCOPE ->
           fields.add("WWW-Authenticate", CHALLENGE + ", error=\"" + code.code() + "\"");
       default -> {

@@ -57,6 +57,7 @@ public final class GatewayServer {
   private final Credentials credentials;
   private final Resolver resolver;
   private final Admission admission;
+  private final Clock clock;
   private final Uses uses = new Uses();
   private final DeferredRecords deferred = new DeferredRecords();
   private final Conversation.Bounds bounds;
@@ -95,6 +96,7 @@ public final class GatewayServer {
     this.live = live;
     this.credentials = credentials;
     this.resolver = resolver;
+    this.clock = clock;
     this.admission = new Admission(permissions, uses, resolver, credentials, live, clock);
     this.pools = new UpstreamPools(vertx, settings, trust);
     this.bounds =
@@ -219,7 +221,7 @@ public final class GatewayServer {
 
   /** A way to try a destination out, for nobody. */
   UpstreamProbe probe(Destination destination) {
-    return new UpstreamProbe(vertx, resolver, credentials, pools, destination);
+    return new UpstreamProbe(vertx, resolver, credentials, pools, destination, clock);
   }
 
   /** Whether the port is bound. */

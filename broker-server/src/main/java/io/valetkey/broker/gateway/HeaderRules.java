@@ -54,20 +54,44 @@ final class HeaderRules {
       Set.of("set-cookie", "set-cookie2", "alt-svc", "www-authenticate", "authentication-info");
 
   private static final Set<String> KEY_PARAMETERS =
-      Set.of("key", "api_key", "api-key", "apikey", "access_token", "auth_token");
+      Set.of(
+          "key",
+          "api_key",
+          "api-key",
+          "apikey",
+          "access_token",
+          "auth_token",
+          // Of an address that somebody signed with a key of their own.
+          "awsaccesskeyid",
+          "x-amz-algorithm",
+          "x-amz-credential",
+          "x-amz-date",
+          "x-amz-expires",
+          "x-amz-security-token",
+          "x-amz-signature",
+          "x-amz-signedheaders",
+          "x-goog-algorithm",
+          "x-goog-credential",
+          "x-goog-date",
+          "x-goog-expires",
+          "x-goog-signature",
+          "x-goog-signedheaders");
 
   private HeaderRules() {}
 
-  /** The caller's fields that may go upstream. The credential is not among them yet. */
-  static Fields forUpstream(Fields received, String slotHeader) {
+  /**
+   * The caller's fields that may go upstream. The credential is not among them yet.
+   *
+   * @param slotHeaders the headers that carry the credential, lower case
+   */
+  static Fields forUpstream(Fields received, Set<String> slotHeaders) {
     Set<String> named = Set.copyOf(received.members("connection"));
-    String slot = slotHeader.toLowerCase(Locale.ROOT);
     return received.without(key ->
         isHopByHop(key, named)
             || REBUILT.contains(key)
             || REQUEST_ONLY.contains(key)
             || DestinationSpec.KNOWN_SLOTS.contains(key)
-            || key.equals(slot)
+            || slotHeaders.contains(key)
             || key.startsWith("x-forwarded-")
             || key.startsWith("x-b3-")
             || key.startsWith("valetkey-"));
@@ -102,14 +126,13 @@ final class HeaderRules {
   }
 
   /** The upstream's fields that may reach the caller; length and framing are among them no more. */
-  static Fields forCaller(Fields received, String slotHeader) {
+  static Fields forCaller(Fields received, Set<String> slotHeaders) {
     Set<String> named = Set.copyOf(received.members("connection"));
-    String slot = slotHeader.toLowerCase(Locale.ROOT);
     return received.without(key ->
         isHopByHop(key, named)
             || ANSWER_ONLY.contains(key)
             || DestinationSpec.KNOWN_SLOTS.contains(key)
-            || key.equals(slot)
+            || slotHeaders.contains(key)
             || key.startsWith("valetkey-"));
   }
 

@@ -5,6 +5,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 
@@ -36,9 +38,10 @@ final class Scrubber {
   /** Whether a pattern begins with this byte: most bytes are passed over by this alone. */
   private final boolean[] begins = new boolean[256];
 
-  /** Compiles the automaton for one credential. */
-  Scrubber(SecretValue secret) {
-    Set<String> patterns = SecretPatterns.of(secret);
+  /** Compiles the automaton for all values of one credential. */
+  Scrubber(Collection<SecretValue> secrets) {
+    Set<String> patterns = new LinkedHashSet<>();
+    secrets.forEach(secret -> patterns.addAll(SecretPatterns.of(secret)));
     List<byte[]> words = new ArrayList<>();
     int states = 1;
     int count = 1;

@@ -23,7 +23,7 @@ final class Scrubbers {
     Credentials.Credential credential = admitted.credential();
     return compiled.get(
         new Key(admitted.destination().credential(), credential.version()),
-        key -> new Scrubber(credential.value()));
+        key -> new Scrubber(credential.fields().all()));
   }
 
   void drop() {

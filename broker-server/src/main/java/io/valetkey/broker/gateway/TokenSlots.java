@@ -12,7 +12,7 @@ import java.util.Locale;
 /**
  * Finds the one access token in a request: SDKs put it where the API key used to go. {@code
  * Authorization} counts as Bearer (RFC 6750), as {@code token}, and as the password of Basic (RFC
- * 7617).
+ * 7617). A signature of AWS does not count: SDKs of AWS send the token as that of a session.
  */
 final class TokenSlots {
 
@@ -30,7 +30,9 @@ final class TokenSlots {
     for (Fields.Field field : fields.list()) {
       String key = field.key();
       if (key.equals("authorization")) {
-        tokens.add(fromAuthorization(field.value()));
+        if (!isAwsSignature(field.value())) {
+          tokens.add(fromAuthorization(field.value()));
+        }
       } else if (DestinationSpec.KNOWN_SLOTS.contains(key)) {
         tokens.add(field.value().strip());
       }
@@ -45,6 +47,11 @@ final class TokenSlots {
       throw new RefusedException(ProblemCode.INVALID_TOKEN, "the slot holds no access token");
     }
     return tokens.getFirst();
+  }
+
+  /** A signature by made-up keys, which AWS's SDKs always send; the token is their session's. */
+  private static boolean isAwsSignature(String value) {
+    return value.regionMatches(true, 0, "AWS4-", 0, "AWS4-".length());
   }
 
   /** Whether the token came with the scheme that announces a proof (RFC 9449 section 7.1). */

@@ -12,6 +12,7 @@ import io.vertx.core.http.HttpClientRequest;
 import io.vertx.core.http.HttpClientResponse;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
+import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,6 +21,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -41,6 +43,7 @@ final class UpstreamProbe {
   private final Credentials credentials;
   private final UpstreamPools pools;
   private final Destination target;
+  private final Clock clock;
   private final List<SelfTestStep> steps = new ArrayList<>();
   private String step = "";
   private volatile @Nullable HttpClientRequest open;
@@ -51,12 +54,14 @@ final class UpstreamProbe {
       Resolver resolver,
       Credentials credentials,
       UpstreamPools pools,
-      Destination target) {
+      Destination target,
+      Clock clock) {
     this.vertx = vertx;
     this.resolver = resolver;
     this.credentials = credentials;
     this.pools = pools;
     this.target = target;
+    this.clock = clock;
   }
 
   /**
@@ -73,9 +78,10 @@ final class UpstreamProbe {
       passed("The name resolves, and every address is allowed");
       step = "credential";
       Credentials.Credential credential = await(credentials.refresh(target.credential()));
-      var admitted = new Admission.Admitted(accepted, nobody(), target, addresses, credential);
-      UpstreamRequest request = admitted.rebuild();
-      passed("Fetched from its source; it can stand in the header " + target.slot().header());
+      var admitted =
+          new Admission.Admitted(accepted, nobody(), target, addresses, credential, clock);
+      UpstreamRequest request = admitted.rebuild(null);
+      passed("Fetched from its source; " + use());
       step = "connection";
       HttpClientRequest out =
           await(onLoop(() -> pools.request(admitted, request, addresses.getFirst())));
@@ -124,6 +130,17 @@ final class UpstreamProbe {
       case UnknownHostException e -> "The name has no address";
       default -> "It failed: " + Forward.connectFailure(cause).code();
     };
+  }
+
+  private String use() {
+    Destination.Signing signing = target.injection().signing();
+    if (signing != null) {
+      return "it signs for " + signing.service() + " in " + signing.region();
+    }
+    return "it can stand in the header "
+        + target.injection().slots().stream()
+            .map(Destination.Slot::header)
+            .collect(Collectors.joining(", "));
   }
 
   private Guard.Accepted accepted(String method, String path) {

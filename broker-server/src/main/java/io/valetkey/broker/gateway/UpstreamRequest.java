@@ -3,8 +3,11 @@ package io.valetkey.broker.gateway;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.secret.SecretValue;
 import java.nio.charset.StandardCharsets;
+import java.time.Instant;
 import java.util.Base64;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What goes upstream: the caller's method, path and harmless fields, and last of all the
@@ -16,28 +19,55 @@ final class UpstreamRequest {
   private final String method;
   private final String uri;
   private final Fields fields;
+  private final @Nullable String length;
+  private final @Nullable AwsChunked decoder;
 
-  private UpstreamRequest(String method, String uri, Fields fields) {
+  UpstreamRequest(
+      String method,
+      String uri,
+      Fields fields,
+      @Nullable String length,
+      @Nullable AwsChunked decoder) {
     this.method = method;
     this.uri = uri;
     this.fields = fields;
+    this.length = length;
+    this.decoder = decoder;
   }
 
   /**
    * Builds the request.
    *
+   * @param held the whole body, where it had to be read before; else null
+   * @param now the time of signatures
    * @throws RefusedException {@link ProblemCode#CREDENTIAL_UNAVAILABLE} if the credential cannot
    *     stand in a header
    */
   static UpstreamRequest rebuild(
-      Guard.Accepted accepted, Destination target, Credentials.Credential credential) {
-    String header = target.slot().header();
-    Fields fields = HeaderRules.forUpstream(accepted.fields(), header);
+      Guard.Accepted accepted,
+      Destination target,
+      Credentials.Credential credential,
+      byte @Nullable [] held,
+      Instant now) {
+    Destination.Injection injection = target.injection();
+    Destination.Signing signing = injection.signing();
+    if (signing != null) {
+      return AwsRequest.rebuild(accepted, target, signing, credential, held, now);
+    }
+    Fields fields = HeaderRules.forUpstream(accepted.fields(), injection.headers());
     fields.add("Accept-Encoding", "identity");
-    fields.add(header, slotValue(target.slot(), credential.value().reveal()));
+    for (Destination.Slot slot : injection.slots()) {
+      SecretValue value = credential.fields().get(slot.field());
+      if (value == null) {
+        throw new RefusedException(
+            ProblemCode.CREDENTIAL_UNAVAILABLE, "the credential has no value for " + slot.header());
+      }
+      fields.add(slot.header(), slotValue(slot, value.reveal()));
+    }
     String query = HeaderRules.forUpstream(accepted.query());
     String uri = accepted.path().raw() + (query == null ? "" : "?" + query);
-    return new UpstreamRequest(accepted.method(), uri, fields);
+    String length = accepted.fields().first("content-length");
+    return new UpstreamRequest(accepted.method(), uri, fields, length, null);
   }
 
   String method() {
@@ -51,6 +81,16 @@ final class UpstreamRequest {
 
   Fields fields() {
     return fields;
+  }
+
+  /** The length of the body as it is sent; null if that is not known or there is none. */
+  @Nullable String length() {
+    return length;
+  }
+
+  /** What the caller's body goes through on its way; null if it is sent as it came. */
+  @Nullable AwsChunked decoder() {
+    return decoder;
   }
 
   private static String slotValue(Destination.Slot slot, String credential) {

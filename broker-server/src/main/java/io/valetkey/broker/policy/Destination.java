@@ -3,8 +3,12 @@ package io.valetkey.broker.policy;
 import java.net.URI;
 import java.time.Duration;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  * @param host the upstream's host, as DNS and its certificate know it
  * @param port the upstream's port
  * @param credential where the real credential comes from
- * @param slot where it goes
+ * @param injection where it goes
  * @param timeout how long the upstream may take to begin its answer
  * @param maxStream how long one exchange may last
  * @param maxRequestBody the largest request body, in bytes
@@ -33,7 +37,7 @@ public record Destination(
     String host,
     int port,
     DestinationSpec.Credential credential,
-    Slot slot,
+    Injection injection,
     Duration timeout,
     Duration maxStream,
     long maxRequestBody,
@@ -47,27 +51,96 @@ public record Destination(
   private static final int HTTPS = 443;
 
   /**
-   * Where the credential goes.
+   * How the credential gets into a request.
+   *
+   * @param slots where it goes, at least one unless the request is signed
+   * @param headers the names of all these headers, lower case: nobody else may fill or read them
+   * @param signing how the request is signed instead; then there are no slots
+   */
+  public record Injection(List<Slot> slots, Set<String> headers, @Nullable Signing signing) {
+
+    /** The injection into these slots. */
+    public static Injection into(List<Slot> slots) {
+      return new Injection(
+          List.copyOf(slots),
+          slots.stream()
+              .map(slot -> slot.header().toLowerCase(Locale.ROOT))
+              .collect(Collectors.toUnmodifiableSet()),
+          null);
+    }
+
+    /** The signing of requests. */
+    public static Injection by(Signing signing) {
+      return new Injection(List.of(), Set.of(), signing);
+    }
+
+    static Injection compile(DestinationSpec spec) {
+      if (spec.signing() != null) {
+        return by(new Signing(spec.signing().service(), spec.signing().region()));
+      }
+      return into(
+          spec.slots() == null
+              ? List.of(Slot.compile(spec.slot()))
+              : spec.slots().stream().map(Slot::compile).toList());
+    }
+  }
+
+  /**
+   * Signing by AWS's Signature Version 4.
+   *
+   * @param service the service as signatures name it
+   * @param region the region
+   */
+  public record Signing(String service, String region) {
+
+    /** The field of the credential with the access key id. */
+    public static final String KEY_ID = "access_key_id";
+
+    /** The field with the secret access key, which is never sent. */
+    public static final String SECRET_KEY = "secret_access_key";
+
+    /** The field with the token of a session, if the key is one of a session. */
+    public static final String SESSION_TOKEN = "session_token";
+
+    /** Whether it is S3, which differs from all others in what is signed. */
+    public boolean isS3() {
+      return service.equals("s3");
+    }
+  }
+
+  /**
+   * One header that carries the credential or a field of it.
    *
    * @param header the header's name
    * @param prefix what stands before the credential
    * @param suffix what stands after it
    * @param basicUser the user name of HTTP Basic, or null
+   * @param field the field of the credential that goes there; null where it is one text
    */
-  public record Slot(String header, String prefix, String suffix, @Nullable String basicUser) {
+  public record Slot(
+      String header,
+      String prefix,
+      String suffix,
+      @Nullable String basicUser,
+      @Nullable String field) {
 
     private static final String PLACE = "{credential}";
 
     static Slot compile(DestinationSpec.@Nullable Slot spec) {
+      String field = spec == null ? null : spec.field();
       String header = spec == null || spec.header() == null ? "Authorization" : spec.header();
       DestinationSpec.Slot.Basic basic = spec == null ? null : spec.basic();
       if (basic != null) {
-        return new Slot(header, "", "", basic.username());
+        return new Slot(header, "", "", basic.username(), field);
       }
       String format = spec == null || spec.format() == null ? "Bearer " + PLACE : spec.format();
       int place = format.indexOf(PLACE);
       return new Slot(
-          header, format.substring(0, place), format.substring(place + PLACE.length()), null);
+          header,
+          format.substring(0, place),
+          format.substring(place + PLACE.length()),
+          null,
+          field);
     }
   }
 
@@ -84,14 +157,48 @@ public record Destination(
         spec.origin(),
         origin.getHost(),
         origin.getPort() < 0 ? HTTPS : origin.getPort(),
-        credential(spec),
-        Slot.compile(spec.slot()),
+        fields(spec, credential(spec)),
+        Injection.compile(spec),
         timeout == null ? TIMEOUT : timeout,
         maxStream == null ? MAX_STREAM : maxStream,
         maxBody == null ? MAX_REQUEST_BODY : maxBody.bytes(),
         spec.audit() == DestinationSpec.AuditDetail.FULL,
         Map.copyOf(scopes),
         rules(scopes));
+  }
+
+  private static DestinationSpec.Credential fields(
+      DestinationSpec spec, DestinationSpec.Credential credential) {
+    if (spec.signing() != null) {
+      return new DestinationSpec.Credential.Fields(
+          credential, List.of(Signing.KEY_ID, Signing.SECRET_KEY), List.of(Signing.SESSION_TOKEN));
+    }
+    List<String> named = fieldNames(spec);
+    return named.isEmpty()
+        ? credential
+        : new DestinationSpec.Credential.Fields(credential, named, List.of());
+  }
+
+  /** The fields that the slots name, each once and in one order; empty where none does. */
+  private static List<String> fieldNames(DestinationSpec spec) {
+    return slots(spec).stream()
+        .map(DestinationSpec.Slot::field)
+        .filter(Objects::nonNull)
+        .distinct()
+        .sorted()
+        .toList();
+  }
+
+  /** Whether the credential is several fields of one secret. */
+  static boolean hasFields(DestinationSpec spec) {
+    return spec.signing() != null || !fieldNames(spec).isEmpty();
+  }
+
+  private static List<DestinationSpec.Slot> slots(DestinationSpec spec) {
+    if (spec.slots() != null) {
+      return spec.slots();
+    }
+    return spec.slot() == null ? List.of() : List.of(spec.slot());
   }
 
   /** The engine is known from here on, whether it was written or follows from the origin. */
@@ -131,7 +238,7 @@ public record Destination(
         host,
         port,
         credential,
-        slot,
+        injection,
         timeout,
         maxStream,
         maxRequestBody,

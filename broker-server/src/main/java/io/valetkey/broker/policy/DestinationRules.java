@@ -4,6 +4,8 @@ import io.valetkey.broker.policy.DestinationSpec.Credential;
 import io.valetkey.broker.policy.DestinationSpec.Slot;
 import java.net.InetAddress;
 import java.time.Duration;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.function.Predicate;
@@ -39,8 +41,10 @@ final class DestinationRules {
 
   private static final Pattern TOKEN = Pattern.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}");
   private static final Pattern VAULT_SEGMENT = Pattern.compile("[A-Za-z0-9_.@:+=-]{1,128}");
+  private static final Pattern AWS_WORD = Pattern.compile("[a-z0-9][a-z0-9-]{0,62}");
   private static final Pattern FILE_NAME = Pattern.compile("(?!\\.)[A-Za-z0-9._-]{1,128}");
   private static final String PLACEHOLDER = "{credential}";
+  private static final int MOST_SLOTS = 8;
   private static final long MOST_BODY = 1L << 30;
 
   private final Predicate<InetAddress> allowed;
@@ -70,19 +74,18 @@ final class DestinationRules {
       errors.invalid("/origin", originError);
     }
     switch (spec.credential()) {
-      case Credential.VaultKv kv -> checkVault(kv, errors);
+      case Credential.VaultKv kv -> checkVault(kv, errors, Destination.hasFields(spec));
       case Credential.File(String name) -> {
         if (!FILE_NAME.matcher(name).matches()) {
           errors.invalid("/credential/name", "must be a file name of letters, digits, . _ and -");
         }
       }
-      case Credential.VaultDynamic _ ->
+      case Credential.VaultDynamic _, Credential.Fields _ ->
           errors.invalid(
               "/credential/source", "must be vault-kv or file where the gateway uses it");
     }
-    if (spec.slot() != null) {
-      checkSlot(spec.slot(), errors);
-    }
+    checkSlots(spec, errors);
+    checkSigning(spec, errors);
     checkAtMost("/timeout", spec.timeout(), Duration.ofMinutes(10), "10m", errors);
     checkAtMost("/maxStream", spec.maxStream(), Duration.ofHours(24), "24h", errors);
     if (spec.maxRequestBody() != null && spec.maxRequestBody().bytes() > MOST_BODY) {
@@ -90,13 +93,17 @@ final class DestinationRules {
     }
   }
 
-  private static void checkVault(Credential.VaultKv kv, Errors errors) {
+  private static void checkVault(Credential.VaultKv kv, Errors errors, boolean severalFields) {
     checkMount(kv.mount(), errors);
     String pathError = pathError(kv.path());
     if (pathError != null) {
       errors.invalid("/credential/path", pathError);
     }
-    if (!VAULT_SEGMENT.matcher(kv.field()).matches()) {
+    if (severalFields && kv.field() != null) {
+      errors.invalid("/credential/field", "must be left out: slots or signing say which fields");
+    } else if (!severalFields && kv.field() == null) {
+      errors.add("/credential/field", FieldError.REQUIRED, "is required");
+    } else if (kv.field() != null && !VAULT_SEGMENT.matcher(kv.field()).matches()) {
       errors.invalid("/credential/field", "must be the name of one field of the secret");
     }
   }
@@ -125,33 +132,82 @@ final class DestinationRules {
     return path.length() > 512 ? "must be at most 512 characters" : null;
   }
 
-  private static void checkSlot(Slot slot, Errors errors) {
+  private static void checkSigning(DestinationSpec spec, Errors errors) {
+    if (spec.signing() == null) {
+      return;
+    }
+    if (spec.slot() != null || spec.slots() != null) {
+      errors.invalid("/signing", "must not be there together with slot or slots");
+    }
+    if (!AWS_WORD.matcher(spec.signing().service()).matches()) {
+      errors.invalid("/signing/service", "must be a service as AWS signatures name it, as in s3");
+    }
+    if (!AWS_WORD.matcher(spec.signing().region()).matches()) {
+      errors.invalid("/signing/region", "must be a region of AWS, as in eu-central-1");
+    }
+  }
+
+  private static void checkSlots(DestinationSpec spec, Errors errors) {
+    if (spec.slots() == null) {
+      if (spec.slot() != null) {
+        checkSlot("/slot", spec.slot(), errors);
+      }
+      return;
+    }
+    if (spec.slot() != null) {
+      errors.invalid("/slots", "must not be there together with slot");
+    }
+    List<Slot> slots = spec.slots();
+    if (slots.isEmpty() || slots.size() > MOST_SLOTS) {
+      errors.invalid("/slots", "must have 1 to " + MOST_SLOTS + " entries");
+      return;
+    }
+    boolean fields = slots.getFirst().field() != null;
+    Set<String> headers = new HashSet<>();
+    for (int i = 0; i < slots.size(); i++) {
+      Slot slot = slots.get(i);
+      checkSlot("/slots/" + i, slot, errors);
+      String header = slot.header() == null ? "Authorization" : slot.header();
+      if (!headers.add(header.toLowerCase(Locale.ROOT))) {
+        errors.invalid("/slots/" + i + "/header", "is the header of another slot too");
+      }
+      if ((slot.field() != null) != fields) {
+        errors.invalid("/slots/" + i + "/field", "must be there in all slots or in none");
+      }
+    }
+  }
+
+  private static void checkSlot(String at, Slot slot, Errors errors) {
     String header = slot.header();
+    String field = slot.field();
+    if (field != null && !VAULT_SEGMENT.matcher(field).matches()) {
+      errors.invalid(at + "/field", "must be the name of one field of the secret");
+    }
     if (header != null) {
       String lower = header.toLowerCase(Locale.ROOT);
       if (!TOKEN.matcher(header).matches()) {
-        errors.invalid("/slot/header", "must be a header name (RFC 9110 section 5.1)");
+        errors.invalid(at + "/header", "must be a header name (RFC 9110 section 5.1)");
       } else if (RESERVED_HEADERS.contains(lower) || lower.startsWith("x-forwarded-")) {
-        errors.invalid("/slot/header", "is a header that the gateway needs for itself");
+        errors.invalid(at + "/header", "is a header that the gateway needs for itself");
       }
     }
     String format = slot.format();
     if (format != null) {
       if (format.indexOf(PLACEHOLDER) < 0
           || format.indexOf(PLACEHOLDER) != format.lastIndexOf(PLACEHOLDER)) {
-        errors.invalid("/slot/format", "must have {credential} in it exactly once");
+        errors.invalid(at + "/format", "must have {credential} in it exactly once");
       } else if (format.length() > 512 || !isVisible(format)) {
-        errors.invalid("/slot/format", "must be at most 512 printable ASCII characters");
+        errors.invalid(at + "/format", "must be at most 512 printable ASCII characters");
       }
     }
     if (slot.basic() != null) {
       if (format != null) {
-        errors.invalid("/slot/basic", "must not be there together with format");
+        errors.invalid(at + "/basic", "must not be there together with format");
       }
       String username = slot.basic().username();
       if (username.length() > 255 || username.contains(":") || !isVisible(username)) {
         errors.invalid(
-            "/slot/basic/username",
+            at + "/basic/username",
             "must be at most 255 printable ASCII characters without a colon");
       }
     }

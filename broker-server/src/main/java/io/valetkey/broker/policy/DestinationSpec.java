@@ -13,6 +13,8 @@ import org.jspecify.annotations.Nullable;
  *     credential is for, such as {@code postgresql://host:5432/database}
  * @param credential where the real credential comes from
  * @param slot where in the request it goes; {@code Authorization: Bearer} if absent
+ * @param slots the same where it goes into several headers; not together with {@code slot}
+ * @param signing how requests are signed with it instead
  * @param timeout how long the upstream may take to begin its answer; 60 s if absent
  * @param maxStream how long one exchange may last, counted from its start; 15 minutes if absent
  * @param maxRequestBody the largest request body in bytes; 10 MiB if absent
@@ -24,6 +26,8 @@ public record DestinationSpec(
     String origin,
     Credential credential,
     @Nullable Slot slot,
+    @Nullable List<Slot> slots,
+    @Nullable Signing signing,
     @Nullable Duration timeout,
     @Nullable Duration maxStream,
     @Nullable ByteSize maxRequestBody,
@@ -55,16 +59,28 @@ public record DestinationSpec(
      *
      * @param mount the engine's mount, for example {@code secret}
      * @param path the secret's path below it
-     * @param field the field of the secret
+     * @param field the field of the secret; null where slots name the fields
      */
-    record VaultKv(String mount, String path, String field) implements Credential {}
+    record VaultKv(String mount, String path, @Nullable String field) implements Credential {}
 
     /**
-     * A file in the directory of the {@code file} source.
+     * A file in the directory of the {@code file} source: the credential itself, or a JSON object
+     * of texts where slots name the fields.
      *
      * @param name the file's name, without any folder
      */
     record File(String name) implements Credential {}
+
+    /**
+     * Several fields of one secret, read together so that they belong together. Nobody writes it: a
+     * compiled {@link Destination} has it where its slots name fields.
+     *
+     * @param of the secret
+     * @param required the fields that it must have
+     * @param optional fields that are taken if it has them
+     */
+    record Fields(Credential of, List<String> required, List<String> optional)
+        implements Credential {}
 
     /**
      * A role of an engine of Vault that makes credentials on demand.
@@ -91,8 +107,13 @@ public record DestinationSpec(
    * @param format the header's value with {@code {credential}} in it; {@code Bearer {credential}}
    *     if absent
    * @param basic sends the credential as the password of HTTP Basic instead of {@code format}
+   * @param field which field of the secret it is; null where the credential is one text
    */
-  public record Slot(@Nullable String header, @Nullable String format, @Nullable Basic basic) {
+  public record Slot(
+      @Nullable String header,
+      @Nullable String format,
+      @Nullable Basic basic,
+      @Nullable String field) {
 
     /**
      * HTTP Basic (RFC 7617).
@@ -101,6 +122,14 @@ public record DestinationSpec(
      */
     public record Basic(String username) {}
   }
+
+  /**
+   * Requests are signed by AWS's Signature Version 4; the credential is never sent.
+   *
+   * @param service the service as signatures name it, for example {@code s3}
+   * @param region the region, for example {@code eu-central-1}
+   */
+  public record Signing(String service, String region) {}
 
   /** A number of bytes, written with a binary unit such as {@code 10MiB}. */
   public record ByteSize(long bytes) {}
@@ -113,5 +142,6 @@ public record DestinationSpec(
           "api-key",
           "x-goog-api-key",
           "private-token",
+          "x-amz-security-token",
           "valetkey-token");
 }

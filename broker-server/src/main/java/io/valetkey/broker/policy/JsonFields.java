@@ -157,11 +157,15 @@ public final class JsonFields {
   }
 
   <T> List<T> requiredList(String name, Function<JsonFields, T> reader) {
+    return required(name, list(name, reader), new ArrayList<>());
+  }
+
+  <T> @Nullable List<T> list(String name, Function<JsonFields, T> reader) {
     JsonNode array = value(name, "a list of objects", JsonNode::isArray);
-    List<T> list = new ArrayList<>();
     if (array == null) {
-      return required(name, null, list);
+      return null;
     }
+    List<T> list = new ArrayList<>();
     for (int i = 0; i < array.size(); i++) {
       if (array.get(i) instanceof ObjectNode object) {
         list.add(read(object, pointer + "/" + name + "/" + i, reader));

@@ -52,6 +52,8 @@ final class LeaseRules {
     }
     checkParameters(engine, dynamic.parameters() == null ? Map.of() : dynamic.parameters(), errors);
     refuse("/slot", spec.slot(), errors);
+    refuse("/slots", spec.slots(), errors);
+    refuse("/signing", spec.signing(), errors);
     refuse("/timeout", spec.timeout(), errors);
     refuse("/maxStream", spec.maxStream(), errors);
     refuse("/maxRequestBody", spec.maxRequestBody(), errors);

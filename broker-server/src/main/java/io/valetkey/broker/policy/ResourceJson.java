@@ -100,6 +100,8 @@ public final class ResourceJson {
         fields.required(
             "credential", fields.nested("credential", ResourceJson::credential), NO_CREDENTIAL),
         fields.nested("slot", ResourceJson::slot),
+        fields.list("slots", ResourceJson::slot),
+        fields.nested("signing", ResourceJson::signing),
         fields.duration("timeout"),
         fields.duration("maxStream"),
         fields.size("maxRequestBody"),
@@ -112,9 +114,7 @@ public final class ResourceJson {
     return switch (source) {
       case "vault-kv" ->
           new Credential.VaultKv(
-              fields.requiredText("mount"),
-              fields.requiredText("path"),
-              fields.requiredText("field"));
+              fields.requiredText("mount"), fields.requiredText("path"), fields.text("field"));
       case "file" -> new Credential.File(fields.requiredText("name"));
       case "vault-dynamic" ->
           new Credential.VaultDynamic(
@@ -142,7 +142,16 @@ public final class ResourceJson {
     return new Slot(
         fields.text("header"),
         fields.text("format"),
-        fields.nested("basic", basic -> new Slot.Basic(basic.requiredText("username"))));
+        fields.nested("basic", basic -> new Slot.Basic(basic.requiredText("username"))),
+        fields.text("field"));
+  }
+
+  private static DestinationSpec.Signing signing(JsonFields fields) {
+    if (!fields.requiredText("type").equals("aws-sigv4")) {
+      fields.errorUnlessMissing("type", "must be aws-sigv4");
+    }
+    return new DestinationSpec.Signing(
+        fields.requiredText("service"), fields.requiredText("region"));
   }
 
   private static ScopeSpec scope(JsonFields fields) {

@@ -2,7 +2,6 @@ package io.valetkey.broker.upstream;
 
 import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.problem.RefusedException;
-import io.valetkey.broker.secret.SecretValue;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -21,7 +20,7 @@ final class CachedCredential {
   private static final Logger log = LoggerFactory.getLogger(CachedCredential.class);
 
   private final DestinationSpec.Credential reference;
-  private final Supplier<SecretValue> source;
+  private final Supplier<CredentialFields> source;
   private final CredentialSettings settings;
   private final Clock clock;
   private final AtomicLong versions;
@@ -37,7 +36,7 @@ final class CachedCredential {
 
   CachedCredential(
       DestinationSpec.Credential reference,
-      Supplier<SecretValue> source,
+      Supplier<CredentialFields> source,
       CredentialSettings settings,
       Clock clock,
       AtomicLong versions,
@@ -110,7 +109,7 @@ final class CachedCredential {
       }
     }
     CompletableFuture<UpstreamCredential> flight = new CompletableFuture<>();
-    CompletableFuture<SecretValue> answer = new CompletableFuture<>();
+    CompletableFuture<CredentialFields> answer = new CompletableFuture<>();
     Thread reader = Thread.ofVirtual().name("upstream-credential").unstarted(() -> read(answer));
     var _ =
         answer
@@ -128,7 +127,7 @@ final class CachedCredential {
 
   // Whatever goes wrong has to end the fetch, or its reference would wait for ever.
   @SuppressWarnings("CatchingUnchecked")
-  private void read(CompletableFuture<SecretValue> answer) {
+  private void read(CompletableFuture<CredentialFields> answer) {
     try {
       answer.complete(source.get());
     } catch (Throwable e) {
@@ -138,7 +137,7 @@ final class CachedCredential {
 
   private void settle(
       CompletableFuture<UpstreamCredential> flight,
-      @Nullable SecretValue value,
+      @Nullable CredentialFields value,
       @Nullable Throwable failure) {
     if (value != null) {
       flight.complete(loaded(value));
@@ -148,10 +147,10 @@ final class CachedCredential {
     }
   }
 
-  private synchronized UpstreamCredential loaded(SecretValue value) {
+  private synchronized UpstreamCredential loaded(CredentialFields value) {
     UpstreamCredential before = good;
     long version =
-        before != null && before.value().equals(value)
+        before != null && before.fields().equals(value)
             ? before.version()
             : versions.incrementAndGet();
     UpstreamCredential loaded = new UpstreamCredential(value, version, clock.instant());

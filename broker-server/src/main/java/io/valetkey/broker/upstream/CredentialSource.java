@@ -4,6 +4,7 @@ import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
+import java.util.List;
 
 /**
  * A place where real credentials are kept.
@@ -24,15 +25,31 @@ public interface CredentialSource<R extends DestinationSpec.Credential> {
   SecretValue read(R reference);
 
   /**
+   * Reads fields of one secret now, all of the same version of it; otherwise as {@link #read}.
+   *
+   * @param required fields that must be there
+   * @param optional fields that are read if they are there
+   */
+  default CredentialFields read(R reference, List<String> required, List<String> optional) {
+    throw CredentialText.refused(reference, "has no fields");
+  }
+
+  /**
    * The place of a source that is not configured: it refuses every reference.
    *
    * @param setting the setting that would configure it
    */
   static <R extends DestinationSpec.Credential> CredentialSource<R> unconfigured(String setting) {
-    return reference -> {
-      throw new RefusedException(
-          ProblemCode.CREDENTIAL_UNAVAILABLE,
-          CredentialText.name(reference) + " cannot be read: " + setting + " is not set");
+    return new CredentialSource<>() {
+      @Override
+      public SecretValue read(R reference) {
+        throw CredentialText.refused(reference, "cannot be read: " + setting + " is not set");
+      }
+
+      @Override
+      public CredentialFields read(R reference, List<String> required, List<String> optional) {
+        throw CredentialText.refused(reference, "cannot be read: " + setting + " is not set");
+      }
     };
   }
 }

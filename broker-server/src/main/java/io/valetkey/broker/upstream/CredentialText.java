@@ -5,6 +5,10 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
 import java.nio.charset.StandardCharsets;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** What a credential has to look like, and what it is called when it does not. */
 final class CredentialText {
@@ -19,7 +23,13 @@ final class CredentialText {
     return switch (reference) {
       case DestinationSpec.Credential.File file -> "file " + printable(file.name());
       case DestinationSpec.Credential.VaultKv kv ->
-          printable("vault-kv " + kv.mount() + "/" + kv.path() + "#" + kv.field());
+          printable(
+              "vault-kv "
+                  + kv.mount()
+                  + "/"
+                  + kv.path()
+                  + (kv.field() == null ? "" : "#" + kv.field()));
+      case DestinationSpec.Credential.Fields fields -> name(fields.of());
       case DestinationSpec.Credential.VaultDynamic dynamic ->
           printable("vault-dynamic " + dynamic.mount() + "/" + dynamic.role());
     };
@@ -35,14 +45,54 @@ final class CredentialText {
    * @throws RefusedException if it is empty, too large or holds a control character
    */
   static SecretValue check(DestinationSpec.Credential reference, String text) {
+    return check(reference, "", text);
+  }
+
+  /**
+   * Takes fields out of a secret.
+   *
+   * @param secret what is at the place, by name; values that are no text are of other types
+   * @throws RefusedException if a required one is missing, or one that is taken is no such text
+   */
+  static CredentialFields pick(
+      DestinationSpec.Credential reference,
+      Map<String, ?> secret,
+      List<String> required,
+      List<String> optional) {
+    Map<String, SecretValue> values = new LinkedHashMap<>();
+    for (String name : required) {
+      if (secret.get(name) == null) {
+        throw refused(reference, "has no field " + printable(name));
+      }
+      values.put(name, field(reference, name, secret.get(name)));
+    }
+    for (String name : optional) {
+      Object value = secret.get(name);
+      if (value != null && !value.equals("")) {
+        values.put(name, field(reference, name, value));
+      }
+    }
+    return CredentialFields.of(values);
+  }
+
+  private static SecretValue field(
+      DestinationSpec.Credential reference, String name, @Nullable Object value) {
+    if (value instanceof String text) {
+      return check(reference, "in field " + printable(name) + " ", text);
+    }
+    throw refused(reference, "in field " + printable(name) + " is not text");
+  }
+
+  private static SecretValue check(
+      DestinationSpec.Credential reference, String where, String text) {
     if (text.isEmpty()) {
-      throw refused(reference, "is empty");
+      throw refused(reference, where + "is empty");
     }
     if (text.length() > MAX_BYTES || text.getBytes(StandardCharsets.UTF_8).length > MAX_BYTES) {
-      throw refused(reference, "is larger than 16 KiB");
+      throw refused(reference, where + "is larger than 16 KiB");
     }
     if (text.chars().anyMatch(Character::isISOControl)) {
-      throw refused(reference, "holds a line break or another control character");
+      throw refused(reference, where + "holds a line break or another control character");
     }
     return SecretValue.of(text);
   }

@@ -11,18 +11,31 @@ import java.time.Instant;
  */
 public final class UpstreamCredential {
 
-  private final SecretValue value;
+  private final CredentialFields fields;
   private final long version;
   private final Instant fetchedAt;
 
-  UpstreamCredential(SecretValue value, long version, Instant fetchedAt) {
-    this.value = value;
+  UpstreamCredential(CredentialFields fields, long version, Instant fetchedAt) {
+    this.fields = fields;
     this.version = version;
     this.fetchedAt = fetchedAt;
   }
 
   /** The credential as its source holds it. */
+  public CredentialFields fields() {
+    return fields;
+  }
+
+  /**
+   * The credential that is one text.
+   *
+   * @throws IllegalStateException if it has several fields
+   */
   public SecretValue value() {
+    SecretValue value = fields.get(null);
+    if (value == null) {
+      throw new IllegalStateException("the credential has several fields");
+    }
     return value;
   }
 

@@ -3,9 +3,9 @@ package io.valetkey.broker.upstream;
 import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
-import io.valetkey.broker.secret.SecretValue;
 import java.time.Clock;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
@@ -114,10 +114,22 @@ public final class UpstreamCredentials implements AutoCloseable {
                 key, () -> read(key), settings, clock, versions, this::scheduleSweep));
   }
 
-  private SecretValue read(DestinationSpec.Credential reference) {
+  private CredentialFields read(DestinationSpec.Credential reference) {
     return switch (reference) {
-      case DestinationSpec.Credential.File file -> files.read(file);
-      case DestinationSpec.Credential.VaultKv kv -> vault.read(kv);
+      case DestinationSpec.Credential.File file -> CredentialFields.of(files.read(file));
+      case DestinationSpec.Credential.VaultKv kv -> CredentialFields.of(vault.read(kv));
+      case DestinationSpec.Credential.Fields(
+              DestinationSpec.Credential.File file,
+              List<String> required,
+              List<String> optional) ->
+          files.read(file, required, optional);
+      case DestinationSpec.Credential.Fields(
+              DestinationSpec.Credential.VaultKv kv,
+              List<String> required,
+              List<String> optional) ->
+          vault.read(kv, required, optional);
+      case DestinationSpec.Credential.Fields fields ->
+          throw CredentialText.refused(fields, "has no fields");
       case DestinationSpec.Credential.VaultDynamic dynamic ->
           throw CredentialText.refused(dynamic, "is leased to agents, not used by the gateway");
     };

@@ -3,6 +3,7 @@ package io.valetkey.broker.upstream;
 import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
+import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -28,6 +29,20 @@ public final class VaultKvSource implements CredentialSource<DestinationSpec.Cre
 
   @Override
   public SecretValue read(DestinationSpec.Credential.VaultKv reference) {
+    return switch (data(reference).get(reference.field())) {
+      case String text -> CredentialText.check(reference, text);
+      case null -> throw CredentialText.refused(reference, "has no such field");
+      default -> throw CredentialText.refused(reference, "is not text");
+    };
+  }
+
+  @Override
+  public CredentialFields read(
+      DestinationSpec.Credential.VaultKv reference, List<String> required, List<String> optional) {
+    return CredentialText.pick(reference, data(reference), required, optional);
+  }
+
+  private Map<String, Object> data(DestinationSpec.Credential.VaultKv reference) {
     if (!VaultPath.isPath(reference.mount()) || !VaultPath.isPath(reference.path())) {
       throw CredentialText.refused(reference, "is not a plain Vault path");
     }
@@ -35,11 +50,7 @@ public final class VaultKvSource implements CredentialSource<DestinationSpec.Cre
     if (secret == null || !secret.hasData()) {
       throw CredentialText.refused(reference, "does not exist in Vault");
     }
-    return switch (secret.getRequiredData().get(reference.field())) {
-      case String text -> CredentialText.check(reference, text);
-      case null -> throw CredentialText.refused(reference, "has no such field");
-      default -> throw CredentialText.refused(reference, "is not text");
-    };
+    return secret.getRequiredData();
   }
 
   private @Nullable Versioned<Map<String, Object>> secret(

@@ -4,11 +4,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
+import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.upstream.CredentialFields;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Base64;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -103,6 +107,43 @@ class GatewayServerTest {
       assertThat(answer.body()).startsWith("x" + "*".repeat(TestGateway.KEY.length()) + "y");
       assertThat(answer.body().substring(TestGateway.KEY.length() + 2)).contains("*".repeat(30));
     }
+  }
+
+  @Test
+  void severalSlots_eachCarryTheirField_andNoneOfThemIsTheCallersOrComesBack() throws Exception {
+    gateway.injection =
+        Destination.Injection.into(
+            List.of(
+                new Destination.Slot("DD-API-KEY", "", "", null, "api_key"),
+                new Destination.Slot("DD-APPLICATION-KEY", "", "", null, "app_key")));
+    gateway.fields =
+        CredentialFields.of(
+            Map.of(
+                "api_key", SecretValue.of("canary-of-the-api"),
+                "app_key", SecretValue.of("canary-of-the-app")));
+    upstream.script =
+        (request, out) ->
+            TestUpstream.raw(
+                out,
+                "HTTP/1.1 200 OK\r\nDD-APPLICATION-KEY: x\r\ndd-api-key: x\r\n"
+                    + "X-Echo: canary-of-the-app\r\nContent-Length: 37\r\n\r\n"
+                    + "<canary-of-the-api, canary-of-the-app>".substring(0, 37));
+    try (TestHttp caller = gateway.caller()) {
+      TestHttp.Answer answer =
+          caller
+              .send(
+                  "GET /d/up/v1/a HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer good\r\n"
+                      + "dd-api-key: mine\r\nDD-Application-Key: mine\r\n\r\n")
+              .read();
+      assertThat(answer.header("dd-application-key")).isNull();
+      assertThat(answer.header("dd-api-key")).isNull();
+      assertThat(answer.header("x-echo")).isEqualTo("*".repeat(17));
+      assertThat(answer.body()).isEqualTo("<" + "*".repeat(17) + ", " + "*".repeat(17));
+    }
+    TestUpstream.Received seen = upstream.requests.getFirst();
+    assertThat(seen.values("dd-api-key")).containsExactly("canary-of-the-api");
+    assertThat(seen.values("dd-application-key")).containsExactly("canary-of-the-app");
+    assertThat(seen.values("authorization")).isEmpty();
   }
 
   @ParameterizedTest

@@ -8,6 +8,7 @@ import io.valetkey.broker.problem.RefusedException;
 import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.List;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -84,7 +85,7 @@ class HeaderRulesTest {
   void forUpstream_removes(String name) {
     Fields received =
         new Fields().add("Connection", "close, X-Named").add(name, "x").add("Accept", "a/b");
-    assertThat(HeaderRules.forUpstream(received, "X-Own-Slot").list())
+    assertThat(HeaderRules.forUpstream(received, Set.of("x-own-slot")).list())
         .containsExactly(new Fields.Field("Accept", "a/b"));
   }
 
@@ -109,7 +110,7 @@ class HeaderRulesTest {
   void forCaller_removes(String name) {
     Fields received =
         new Fields().add("Connection", "X-Named").add(name, "x").add("Content-Type", "a/b");
-    assertThat(HeaderRules.forCaller(received, "X-Own-Slot").list())
+    assertThat(HeaderRules.forCaller(received, Set.of("x-own-slot")).list())
         .containsExactly(new Fields.Field("Content-Type", "a/b"));
   }
 
@@ -125,7 +126,9 @@ class HeaderRulesTest {
     "a=%&b,a=%&b",
     "key=s,",
     "key,",
-    "&a=1,&a=1"
+    "&a=1,&a=1",
+    "list-type=2&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=c&X-Amz-Date=d&X-Amz-Expires=9&X-Amz-SignedHeaders=host&X-Amz-Security-Token=t&X-Amz-Signature=s,list-type=2",
+    "x-id=GetObject&AWSAccessKeyId=c,x-id=GetObject"
   })
   void forUpstream_removesParametersThatLookLikeKeys(String query, String kept) {
     assertThat(HeaderRules.forUpstream(query)).isEqualTo(kept);
@@ -155,6 +158,19 @@ class HeaderRulesTest {
                     new Fields().add("Link", "<" + location + ">; rel=next, <https://o.test/>; a"))
                 .all("link"))
         .isEqualTo(List.of("<" + expected + ">; rel=next, <https://o.test/>; a"));
+  }
+
+  @Test
+  void read_takesTheTokenOfAnAwsSession_besideItsSignature_andNoOther() {
+    String signature =
+        "AWS4-HMAC-SHA256 Credential=valetkey/20261101/r/s3/aws4_request, Signature=0";
+    Fields session = new Fields().add("Authorization", signature);
+    refused(session, ProblemCode.UNAUTHORIZED);
+    assertThat(TokenSlots.read(session.add("X-Amz-Security-Token", "good"))).isEqualTo("good");
+    refused(session.add("x-api-key", "good"), ProblemCode.SEVERAL_TOKENS);
+    refused(
+        new Fields().add("Authorization", "Bearer good").add("X-Amz-Security-Token", "good"),
+        ProblemCode.SEVERAL_TOKENS);
   }
 
   private static void refused(Fields fields, ProblemCode code) {

@@ -14,6 +14,7 @@ import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.broker.telemetry.Telemetry;
 import io.valetkey.broker.telemetry.Traces;
+import io.valetkey.broker.upstream.CredentialFields;
 import io.vertx.core.Vertx;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
@@ -48,6 +49,13 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   volatile String address = "127.0.0.1";
   volatile String credential = KEY;
   volatile String refreshedCredential = KEY;
+  volatile Destination.Injection injection =
+      Destination.Injection.into(
+          List.of(new Destination.Slot("Authorization", "Bearer ", "", null, null)));
+
+  /** Instead of the one text. */
+  volatile CredentialFields fields;
+
   volatile ProblemCode undecidable;
   volatile boolean auditDown;
   volatile boolean current = true;
@@ -153,7 +161,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             "upstream.test",
             upstreamPort,
             new DestinationSpec.Credential.File("up"),
-            new Destination.Slot("Authorization", "Bearer ", "", null),
+            injection,
             timeout,
             maxStream,
             1 << 20,
@@ -171,14 +179,18 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   @Override
   public CompletableFuture<Credential> get(DestinationSpec.Credential reference) {
     fetches.incrementAndGet();
-    return CompletableFuture.supplyAsync(() -> new Credential(SecretValue.of(credential), 1));
+    return CompletableFuture.supplyAsync(
+        () -> new Credential(fields == null ? of(credential) : fields, 1));
   }
 
   @Override
   public CompletableFuture<Credential> refresh(DestinationSpec.Credential reference) {
     long version = refreshedCredential.equals(credential) ? 1 : 2;
-    return CompletableFuture.supplyAsync(
-        () -> new Credential(SecretValue.of(refreshedCredential), version));
+    return CompletableFuture.supplyAsync(() -> new Credential(of(refreshedCredential), version));
+  }
+
+  private static CredentialFields of(String text) {
+    return CredentialFields.of(SecretValue.of(text));
   }
 
   @Override

@@ -2,6 +2,7 @@ package io.valetkey.broker.policy;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.assertj.core.api.Assertions.tuple;
 
 import io.valetkey.broker.policy.DestinationSpec.ByteSize;
 import io.valetkey.broker.problem.ProblemCode;
@@ -55,6 +56,20 @@ class ResourceJsonTest {
     assertThat(destination.timeout()).isEqualTo(Duration.ofMillis(1500));
     assertThat(destination.maxRequestBody()).isEqualTo(new ByteSize(10 << 20));
     assertThat(destination.audit()).isEqualTo(DestinationSpec.AuditDetail.FULL);
+
+    var several =
+        (DestinationSpec)
+            read(
+                ResourceKind.DESTINATION,
+                """
+                {"kind": "http", "origin": "https://a.test",
+                 "credential": {"source": "vault-kv", "mount": "secret", "path": "a"},
+                 "slots": [{"header": "DD-API-KEY", "format": "{credential}", "field": "api_key"},
+                           {"header": "DD-APPLICATION-KEY", "format": "{credential}", "field": "app_key"}]}\
+                """);
+    assertThat(several.slots())
+        .extracting(DestinationSpec.Slot::header, DestinationSpec.Slot::field)
+        .containsExactly(tuple("DD-API-KEY", "api_key"), tuple("DD-APPLICATION-KEY", "app_key"));
 
     var grant =
         (GrantSpec)

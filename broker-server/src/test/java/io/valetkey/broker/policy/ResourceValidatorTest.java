@@ -161,6 +161,11 @@ class ResourceValidatorTest {
           "slot":{"format":"{credential}\\r\\nX: y"}              | /slot/format
           "slot":{"format":"{credential}","basic":{"username":"u"}} | /slot/basic
           "slot":{"basic":{"username":"u:v"}}                     | /slot/basic/username
+          "slots":[]                                              | /slots
+          "slots":[{"header":"A"}],"slot":{"header":"B"}          | /slots
+          "slots":[{"header":"A"},{"header":"a"}]                 | /slots/1/header
+          "slots":[{"header":"A"},{"header":"Host"}]              | /slots/1/header
+          "slots":[{"header":"A"},{"header":"B","format":"x"}]    | /slots/1/format
           "timeout":"11m"                                         | /timeout
           "maxStream":"25h"                                       | /maxStream
           "maxRequestBody":"2GiB"                                 | /maxRequestBody
@@ -169,6 +174,50 @@ class ResourceValidatorTest {
     String document =
         Documents.DESTINATION.replaceFirst("\\{", "{" + field.replace("\\", "\\\\") + ",");
     assertThat(pointers(ResourceKind.DESTINATION, document)).containsExactly(pointer);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          ,"field":"a" | "signing":{"type":"aws-sigv4","service":"s3","region":"eu-central-1"} | /credential/field
+          ''           | "signing":{"type":"aws-sigv4","service":"s3","region":"eu-central-1"} | ''
+          ''           | "signing":{"type":"aws-sigv4","service":"S3","region":"eu-central-1"} | /signing/service
+          ''           | "signing":{"type":"aws-sigv4","service":"s3","region":"eu/central"}   | /signing/region
+          ''           | "slot":{"field":"a"},"signing":{"type":"aws-sigv4","service":"s3","region":"r"} | /signing
+          """)
+  void check_ofSigning(String field, String signing, String pointer) {
+    String document =
+        """
+        {"kind":"http","origin":"https://a.test",%s,
+         "credential":{"source":"vault-kv","mount":"secret","path":"a"%s}}\
+        """
+            .formatted(signing, field);
+    assertThat(pointers(ResourceKind.DESTINATION, document))
+        .isEqualTo(pointer.isEmpty() ? List.of() : List.of(pointer));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          ,"field":"a" | {"header":"A","field":"a"} | /credential/field
+          ''           | {"header":"A"}             | /credential/field
+          ''           | {"header":"A","field":"a"},{"header":"B"} | /slots/1/field
+          ''           | {"header":"A","field":"a/b"} | /slots/0/field
+          ''           | {"header":"A","field":"a"},{"header":"B","field":"b"} | ''
+          """)
+  void check_namesFieldsInTheCredentialOrInTheSlots(String field, String slots, String pointer) {
+    String document =
+        """
+        {"kind":"http","origin":"https://a.test","slots":[%s],
+         "credential":{"source":"vault-kv","mount":"secret","path":"a"%s}}\
+        """
+            .formatted(slots, field);
+    assertThat(pointers(ResourceKind.DESTINATION, document))
+        .isEqualTo(pointer.isEmpty() ? List.of() : List.of(pointer));
   }
 
   @ParameterizedTest
@@ -230,6 +279,8 @@ class ResourceValidatorTest {
                 DestinationSpec.DestinationKind.HTTP,
                 origin,
                 new DestinationSpec.Credential.File("f"),
+                null,
+                null,
                 null,
                 null,
                 null,

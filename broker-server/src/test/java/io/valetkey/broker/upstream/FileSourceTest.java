@@ -6,9 +6,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.valetkey.broker.policy.DestinationSpec.Credential;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.secret.SecretValue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -66,6 +68,41 @@ class FileSourceTest {
   }
 
   @Test
+  void read_takesTheNamedFieldsOfAJsonObject() throws IOException {
+    write("datadog", "{\"api_key\":\"canary-1\",\"app_key\":\"canary-2\",\"site\":7}\n");
+    CredentialFields fields = fields("datadog", List.of("api_key"), List.of("app_key", "absent"));
+    assertThat(fields.all())
+        .extracting(SecretValue::reveal)
+        .containsExactly("canary-1", "canary-2");
+    assertThat(fields.get("api_key")).isEqualTo(SecretValue.of("canary-1"));
+    assertThat(fields.get(null)).isNull();
+    assertThat(fields.toString()).doesNotContain("canary");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "canary",
+        "[\"canary\"]",
+        "{\"a\":\"canary\",\"a\":\"canary\",\"b\":\"x\"}",
+        "{\"a\":\"canary\"} x",
+        "{\"a\":\"canary\"}",
+        "{\"a\":\"canary\",\"b\":7}",
+        "{\"a\":\"canary\",\"b\":\"\"}",
+        "{\"a\":\"canary\",\"b\":\"can\\nary\"}"
+      })
+  void read_whenAFieldIsMissingOrTheFileHasNone_refusesWithoutTheValue(String content)
+      throws IOException {
+    write("datadog", content);
+    assertThatThrownBy(() -> fields("datadog", List.of("a", "b"), List.of()))
+        .isInstanceOfSatisfying(
+            RefusedException.class,
+            e -> assertThat(e.code()).isEqualTo(ProblemCode.CREDENTIAL_UNAVAILABLE))
+        .isNotInstanceOf(SourceAwayException.class)
+        .hasMessageNotContaining("can");
+  }
+
+  @Test
   void read_whenNotUtf8_refuses() throws IOException {
     Files.write(directory.resolve("openai"), new byte[] {'a', (byte) 0xC0, (byte) 0x80});
     refused("openai").hasMessageContaining("not UTF-8");
@@ -114,6 +151,10 @@ class FileSourceTest {
 
   private void write(String name, String content) throws IOException {
     Files.writeString(directory.resolve(name), content);
+  }
+
+  private CredentialFields fields(String name, List<String> required, List<String> optional) {
+    return source.read(new Credential.File(name), required, optional);
   }
 
   private String read(String name) {

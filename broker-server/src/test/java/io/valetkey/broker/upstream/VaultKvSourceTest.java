@@ -74,6 +74,19 @@ class VaultKvSourceTest {
   }
 
   @Test
+  void read_takesFieldsOfOneVersionTogether() {
+    vault.put("secret", "agents/datadog", Map.of("api_key", "canary-1", "app_key", "canary-2"));
+    var reference = new Credential.VaultKv("secret", "agents/datadog", null);
+    CredentialFields fields = source.read(reference, List.of("api_key", "app_key"), List.of("x"));
+    assertThat(fields.all())
+        .extracting(SecretValue::reveal)
+        .containsExactly("canary-1", "canary-2");
+    assertThatThrownBy(() -> source.read(reference, List.of("api_key", "absent"), List.of()))
+        .hasMessageContaining("has no field absent")
+        .hasMessageNotContaining("canary");
+  }
+
+  @Test
   void read_whenTheLatestVersionWasDeleted_refusesForCertain() {
     vault.put("secret", "agents/deleted", Map.of("api_key", "canary"));
     vault.send("DELETE", "secret/data/agents/deleted", null);
