@@ -73,7 +73,8 @@ final class UpstreamProbe {
       passed("The name resolves, and every address is allowed");
       step = "credential";
       Credentials.Credential credential = await(credentials.refresh(target.credential()));
-      var admitted = new Admission.Admitted(accepted, nobody(), target, addresses, credential);
+      var admitted =
+          new Admission.Admitted(accepted, null, nobody(), target, addresses, credential);
       UpstreamRequest request = admitted.rebuild();
       passed("Fetched from its source; it can stand in the header " + target.slot().header());
       step = "connection";
