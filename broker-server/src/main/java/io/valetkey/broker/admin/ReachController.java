@@ -85,6 +85,7 @@ class ReachController {
           ObjectNode entry = allow.addObject().put("scope", scope);
           rule.methods().forEach(entry.putArray("methods")::add);
           rule.paths().forEach(entry.putArray("paths")::add);
+          entry.put("webSocket", Boolean.TRUE.equals(rule.webSocket()));
         }
       }
     }

@@ -7,6 +7,7 @@ import io.valetkey.broker.policy.InvalidResourceException;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.Precondition;
 import io.valetkey.broker.policy.ResourceId;
+import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.policy.StoredResource;
 import io.valetkey.broker.policy.StrictJson;
 import io.valetkey.broker.policy.WriteOrder;
@@ -102,9 +103,13 @@ class ScopeController {
     String path = request.getParameter("path");
     if (method != null && path != null && method.matches("[A-Z]{1,20}") && path.length() <= 2000) {
       ObjectNode rule = spec.withArrayProperty("allow").addObject();
-      rule.putArray("methods").add(method);
+      boolean webSocket = method.equals(ScopeRules.WEB_SOCKET);
+      rule.putArray("methods").add(webSocket ? "GET" : method);
       // What an agent asked for is a path and no pattern: its star stands for itself.
       rule.putArray("paths").add(path.replace("*", "%2A"));
+      if (webSocket) {
+        rule.put("webSocket", true);
+      }
     }
     long version = stored.map(StoredResource::version).orElse(0L);
     return page(

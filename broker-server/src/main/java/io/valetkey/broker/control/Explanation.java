@@ -204,7 +204,7 @@ public final class Explanation {
       current = "rule";
       ScopeRules.Match match = destination.rules().match(method, path, scopes::contains);
       if (match == null) {
-        describeNearest(destination.rules().nearest(method, path, scopes::contains));
+        describeNearest(destination.rules().nearest(method, path, scopes::contains), method);
         throw new RefusedException(
             ProblemCode.INSUFFICIENT_SCOPE, "No rule allows " + method + " on this path");
       }
@@ -216,17 +216,21 @@ public final class Explanation {
       note("rule", "passed", match.scope() + ":" + match.pattern());
     }
 
-    private void describeNearest(ScopeRules.@Nullable Nearest near) {
+    private void describeNearest(ScopeRules.@Nullable Nearest near, String method) {
       if (near != null) {
         ObjectNode node = JsonNodeFactory.instance.objectNode();
         node.put("scope", near.rule().scope()).put("pattern", near.rule().pattern());
         near.methods().forEach(node.putArray("methods")::add);
         node.put("granted", near.scopeAllowed());
-        nearest = node.put("change", change(near));
+        nearest = node.put("change", change(near, method));
       }
     }
 
-    private static String change(ScopeRules.Nearest near) {
+    private static String change(ScopeRules.Nearest near, String method) {
+      if (near.closeness() == ScopeRules.Closeness.OTHER_METHOD
+          && method.equals(ScopeRules.WEB_SOCKET)) {
+        return "Set webSocket on the rule, if what its frames say may go unread.";
+      }
       return switch (near.closeness()) {
         case OTHER_SCOPE -> "Grant the scope " + near.rule().scope() + ", or ask for it.";
         case OTHER_METHOD ->

@@ -4,6 +4,7 @@ import io.valetkey.broker.net.AddressRefusedException;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.RequestPath;
+import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.Trace;
@@ -24,6 +25,7 @@ final class Admission {
   /** A request that may go out. Not a record: the credential is in it. */
   static final class Admitted {
     private final Guard.Accepted accepted;
+    private final @Nullable WebSocketHandshake webSocket;
     private final Caller caller;
     private final Destination target;
     private final List<InetAddress> addresses;
@@ -32,12 +34,14 @@ final class Admission {
 
     Admitted(
         Guard.Accepted accepted,
+        @Nullable WebSocketHandshake webSocket,
         Caller caller,
         Destination target,
         List<InetAddress> addresses,
         Credentials.Credential credential,
         Clock clock) {
       this.accepted = accepted;
+      this.webSocket = webSocket;
       this.caller = caller;
       this.target = target;
       this.addresses = addresses;
@@ -47,11 +51,16 @@ final class Admission {
 
     /** The same with the credential that its source gave after the first one was rejected. */
     Admitted with(Credentials.Credential fresh) {
-      return new Admitted(accepted, caller, target, addresses, fresh, clock);
+      return new Admitted(accepted, webSocket, caller, target, addresses, fresh, clock);
     }
 
     Guard.Accepted accepted() {
       return accepted;
+    }
+
+    /** What it is to become, or null if it is an ordinary request. */
+    @Nullable WebSocketHandshake webSocket() {
+      return webSocket;
     }
 
     Caller caller() {
@@ -122,8 +131,14 @@ final class Admission {
     try {
       var accepted = trace.step("guard", () -> Guard.accept(head));
       exchange.entry().destination(accepted.destination());
-      exchange.entry().detail("method", accepted.method());
-      exchange.method(accepted.method());
+      WebSocketHandshake webSocket =
+          accepted.fields().has("upgrade")
+              ? trace.step("handshake", () -> WebSocketHandshake.of(accepted))
+              : null;
+      // What rules are asked about, and what stands on record.
+      String method = webSocket == null ? accepted.method() : ScopeRules.WEB_SOCKET;
+      exchange.entry().detail("method", method);
+      exchange.method(method);
       exchange.entry().detail("path", accepted.path().raw());
       String token = trace.step("read_token", () -> TokenSlots.read(accepted.fields()));
       Caller caller = trace.step("verify_token", () -> permissions.verify(token));
@@ -137,27 +152,27 @@ final class Admission {
               "/d/" + accepted.destination() + accepted.path().raw());
       return trace
           .later("verify_proof", () -> permissions.prove(token, caller, possession))
-          .thenCompose(proven -> permitted(accepted, caller, exchange, TRIES))
-          .thenCompose(permit -> equip(accepted, caller, permit.target(), trace));
+          .thenCompose(proven -> permitted(accepted, method, caller, exchange, TRIES))
+          .thenCompose(permit -> equip(accepted, webSocket, caller, permit.target(), trace));
     } catch (RuntimeException e) {
       return CompletableFuture.failedFuture(e);
     }
   }
 
   private CompletableFuture<Permissions.Permit> permitted(
-      Guard.Accepted accepted, Caller caller, Exchange exchange, int tries) {
+      Guard.Accepted accepted, String method, Caller caller, Exchange exchange, int tries) {
     Permissions.Permit permit =
         exchange
             .trace()
             .step(
                 "authorise",
                 () ->
-                    permissions.authorise(
-                        caller, accepted.destination(), accepted.method(), accepted.path()));
+                    permissions.authorise(caller, accepted.destination(), method, accepted.path()));
     checkLength(accepted, permit.target());
     checkCopySource(accepted, caller, permit.target());
     live.used(caller);
-    if (!permit.target().fullAudit() && !uses.isFirst(caller, permit)) {
+    boolean each = permit.target().fullAudit() || method.equals(ScopeRules.WEB_SOCKET);
+    if (!each && !uses.isFirst(caller, permit)) {
       uses.count(caller, permit);
       return CompletableFuture.completedFuture(permit);
     }
@@ -175,19 +190,24 @@ final class Admission {
             throw new RefusedException(
                 ProblemCode.AUDIT_UNAVAILABLE, "stops kept changing while it was decided");
           }
-          return permitted(accepted, caller, exchange, tries - 1);
+          return permitted(accepted, method, caller, exchange, tries - 1);
         });
   }
 
   private CompletableFuture<Admitted> equip(
-      Guard.Accepted accepted, Caller caller, Destination target, Trace trace) {
+      Guard.Accepted accepted,
+      @Nullable WebSocketHandshake webSocket,
+      Caller caller,
+      Destination target,
+      Trace trace) {
     return trace
         .later("resolve", () -> resolve(target))
         .thenCompose(addresses ->
             trace
                 .later("fetch_credential", () -> credentials.get(target.credential()))
                 .thenApply(credential ->
-                    new Admitted(accepted, caller, target, addresses, credential, clock)));
+                    new Admitted(
+                        accepted, webSocket, caller, target, addresses, credential, clock)));
   }
 
   private CompletableFuture<List<InetAddress>> resolve(Destination target) {

@@ -10,8 +10,9 @@ import java.util.concurrent.CompletableFuture;
 public final class AuditTrail implements Trail {
 
   private static final String ACTION = "gateway.request";
+  private static final String END = "gateway.end";
 
-  /** A count speaks of decisions that were made and recorded before: no epoch fits it. */
+  /** A count or an end speaks of decisions that were recorded before: no epoch fits it. */
   private static final long ANY_EPOCH = -1;
 
   private final AuditLog log;
@@ -24,6 +25,11 @@ public final class AuditTrail implements Trail {
   @Override
   public Entry open() {
     return new RecordEntry(log.open(ACTION));
+  }
+
+  @Override
+  public Entry openEnd() {
+    return new RecordEntry(log.open(END));
   }
 
   private record RecordEntry(OpenRecord open) implements Entry {
@@ -62,6 +68,11 @@ public final class AuditTrail implements Trail {
     @Override
     public CompletableFuture<?> failed(ProblemCode code, String detail) {
       return open.failed(code, detail);
+    }
+
+    @Override
+    public CompletableFuture<?> ended() {
+      return open.granted(ANY_EPOCH);
     }
 
     @Override

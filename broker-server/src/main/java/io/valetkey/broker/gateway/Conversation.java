@@ -11,6 +11,7 @@ import java.time.Duration;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -46,7 +47,10 @@ final class Conversation {
   private final DeferredRecords deferred;
   private final GatewayTelemetry telemetry;
   private final Runnable onEnd;
+  private final BooleanSupplier mayTunnel;
   private Runnable upstream = () -> {};
+  private @Nullable Consumer<ProblemCode> tunnel;
+  private Runnable atEnd = () -> {};
   private boolean ended;
   private boolean answering;
   private final Alarm alarm;
@@ -63,7 +67,9 @@ final class Conversation {
       LiveExchanges live,
       Bounds bounds,
       Alarm alarm,
-      Runnable onEnd) {
+      Runnable onEnd,
+      BooleanSupplier mayTunnel) {
+    this.mayTunnel = mayTunnel;
     this.vertx = vertx;
     this.context = context;
     this.request = request;
@@ -136,6 +142,11 @@ final class Conversation {
     upstream = cancel;
   }
 
+  /** Says what else is to be done when it ends. */
+  void atEnd(Runnable action) {
+    atEnd = action;
+  }
+
   /** The whole exchange ends at the latest so long after its start. */
   void limit(Duration longest) {
     maxNanos = longest.toNanos();
@@ -156,6 +167,36 @@ final class Conversation {
     if (draining.getAsBoolean()) {
       response.putHeader("Connection", "close");
     }
+  }
+
+  /** Takes the connection out of HTTP, if the caller has sent nothing but its request. */
+  boolean mayTunnel() {
+    return mayTunnel.getAsBoolean();
+  }
+
+  /**
+   * The connection is no HTTP connection any more.
+   *
+   * @param cutter tells the caller, if that can be, and ends the connection
+   */
+  void tunnel(Consumer<ProblemCode> cutter) {
+    answering = true;
+    tunnel = cutter;
+  }
+
+  /**
+   * What was a tunnel has come to a good end on both sides.
+   *
+   * @param closeCode how the WebSocket was closed
+   * @return whether this was its end
+   */
+  boolean closed(int closeCode) {
+    if (!end()) {
+      return false;
+    }
+    exchange.closed(closeCode);
+    telemetry.served(exchange, traceparent());
+    return true;
   }
 
   /** The answer is complete with this last piece, which may be empty. */
@@ -186,7 +227,9 @@ final class Conversation {
     CompletableFuture<UUID> recorded = exchange.unserved(code, detail);
     telemetry.unserved(exchange, code, traceparent());
     var _ = recorded.thenAccept(id -> context.runOnContext(v -> answerOrCut(code, id)));
-    if (answering) {
+    if (tunnel != null) {
+      tunnel.accept(code);
+    } else if (answering) {
       // A cut does not wait for its record.
       if (code == Ending.STOPPED.code()) {
         HardClose.of(request.connection());
@@ -257,9 +300,14 @@ final class Conversation {
     request.connection().close();
   }
 
-  private void abandoned() {
+  /** The caller has gone, or its connection is broken. */
+  void abandoned() {
     if (end()) {
-      exchange.ended();
+      if (tunnel == null) {
+        exchange.ended();
+      } else {
+        exchange.closed(WebSocketFrames.NO_CLOSE_FRAME);
+      }
       telemetry.abandoned(exchange);
       upstream.run();
     }
@@ -275,6 +323,7 @@ final class Conversation {
     }
     ended = true;
     onEnd.run();
+    atEnd.run();
     alarm.clear();
     return true;
   }

@@ -96,6 +96,22 @@ final class Exchange {
     ended();
   }
 
+  /**
+   * What went on for a while has come to a good end, which is a record of its own: the one before
+   * could not know how much would pass.
+   *
+   * @param closeCode how the WebSocket was closed (RFC 6455 section 7.4.1)
+   */
+  void closed(int closeCode) {
+    ended();
+    noteStream("ok");
+    Trail.Entry end = trail.openEnd();
+    describe(end);
+    end.detail("close_code", closeCode);
+    measure(end);
+    var _ = end.ended();
+  }
+
   private void noteStream(String result) {
     if (status > 0) {
       trace.note("stream", result, answeredNanos);
@@ -141,10 +157,14 @@ final class Exchange {
     ended();
     noteStream(code.code());
     Trail.Entry last = recorded ? reopened() : entry;
+    measure(last);
+    return last;
+  }
+
+  private void measure(Trail.Entry last) {
     last.detail("steps", trace.recorded());
     last.detail("bytes_to_upstream", toUpstream);
     last.detail("bytes_to_caller", toCaller);
-    return last;
   }
 
   /** So much of the request's body was passed on. */
@@ -195,14 +215,18 @@ final class Exchange {
 
   private Trail.Entry reopened() {
     Trail.Entry next = trail.open();
-    next.detail("granted_as", entry.decisionId().toString());
-    if (live != null) {
-      Caller caller = Objects.requireNonNull(live).caller();
-      next.caller(caller);
-      next.destination(caller.destination());
-    }
+    describe(next);
     entry = next;
     recorded = false;
     return next;
+  }
+
+  private void describe(Trail.Entry later) {
+    later.detail("granted_as", entry.decisionId().toString());
+    if (live != null) {
+      Caller caller = Objects.requireNonNull(live).caller();
+      later.caller(caller);
+      later.destination(caller.destination());
+    }
   }
 }

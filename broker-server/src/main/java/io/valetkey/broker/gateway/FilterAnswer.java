@@ -88,11 +88,7 @@ final class FilterAnswer {
   }
 
   private void writeHead(HttpClientResponse response, Fields received) {
-    Destination target = admitted.destination();
-    String ours = settings.publicUrl() + "/d/" + target.name();
-    Fields filtered =
-        new OwnAddress(ours, target.host(), target.port())
-            .rewrite(HeaderRules.forCaller(received, target.injection().headers()));
+    Fields filtered = filtered(received, admitted, settings);
     if (gzip != null) {
       filtered = filtered.without(CHANGED_BY_UNPACKING::contains);
     }
@@ -108,6 +104,14 @@ final class FilterAnswer {
     } else if (hasBody(response) && LENGTH.matcher(length).matches()) {
       missing = Long.parseLong(length);
     }
+  }
+
+  /** The fields that reach the caller, not scrubbed yet. */
+  static Fields filtered(Fields received, Admission.Admitted admitted, GatewaySettings settings) {
+    Destination target = admitted.destination();
+    String ours = settings.publicUrl() + "/d/" + target.name();
+    return new OwnAddress(ours, target.host(), target.port())
+        .rewrite(HeaderRules.forCaller(received, target.injection().headers()));
   }
 
   private boolean hasBody(HttpClientResponse response) {

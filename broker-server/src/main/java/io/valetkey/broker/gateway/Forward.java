@@ -27,6 +27,7 @@ final class Forward {
   private final Scrubbers scrubbers;
   private final GatewaySettings settings;
   private final HttpServerRequest in;
+  private final Tunnels tunnels;
   private Admission.Admitted admitted;
   private @Nullable HttpClientRequest current;
   private boolean reused;
@@ -43,7 +44,9 @@ final class Forward {
       UpstreamPools pools,
       Credentials credentials,
       Scrubbers scrubbers,
-      GatewaySettings settings) {
+      GatewaySettings settings,
+      Tunnels tunnels) {
+    this.tunnels = tunnels;
     this.conversation = conversation;
     this.admitted = admitted;
     this.pools = pools;
@@ -137,6 +140,13 @@ final class Forward {
     request.fields().list().forEach(field -> out.headers().add(field.name(), field.value()));
     conversation.expect(admitted.destination().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
     out.exceptionHandler(e -> broken(out, e));
+    WebSocketHandshake webSocket = admitted.webSocket();
+    if (webSocket != null) {
+      webSocket.forUpstream().list().forEach(f -> out.headers().add(f.name(), f.value()));
+      out.response().onSuccess(response -> answered(out, response)).onFailure(e -> broken(out, e));
+      var _ = out.connect();
+      return;
+    }
     out.response().onSuccess(response -> answered(out, response)).onFailure(e -> broken(out, e));
     if (held != null) {
       uploaded = true;
@@ -226,6 +236,15 @@ final class Forward {
     if (response.statusCode() == 401) {
       rejected(out);
       return;
+    }
+    if (admitted.webSocket() != null) {
+      if (response.statusCode() == 101) {
+        new WebSocketUpgrade(conversation, admitted, scrubbers.of(admitted), settings, tunnels)
+            .start(response);
+        return;
+      }
+      // Neither connection was made for what follows now.
+      conversation.response().putHeader("Connection", "close");
     }
     new FilterAnswer(conversation, admitted, scrubbers.of(admitted), settings)
         .start(response, () -> uploaded);

@@ -63,6 +63,7 @@ public final class GatewayServer {
   private final Conversation.Bounds bounds;
   private final Scrubbers scrubbers = new Scrubbers();
   private final UpstreamPools pools;
+  private final Tunnels tunnels = new Tunnels();
   private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
   private volatile @Nullable KeyManagerFactory own;
   private volatile @Nullable String deployment;
@@ -206,6 +207,7 @@ public final class GatewayServer {
       deployment = null;
       vertx.cancelTimer(counts);
       List<Future<Void>> ending = new ArrayList<>();
+      tunnels.goAway();
       for (HttpServer server : servers) {
         ending.add(server.shutdown(settings.drain()));
       }
@@ -294,7 +296,7 @@ public final class GatewayServer {
       Admission.@Nullable Admitted admitted,
       @Nullable Throwable failure) {
     if (admitted != null) {
-      new Forward(conversation, admitted, pools, credentials, scrubbers, settings).start();
+      new Forward(conversation, admitted, pools, credentials, scrubbers, settings, tunnels).start();
     } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
       conversation.fail(refused.code(), refused.detail());
     } else {
@@ -317,7 +319,8 @@ public final class GatewayServer {
         live,
         bounds,
         guard.exchangeAlarm(),
-        guard::ended);
+        guard::ended,
+        guard::tunnel);
   }
 
   private <T> T await(java.util.concurrent.CompletionStage<T> stage) {

@@ -11,6 +11,7 @@ import java.time.Duration;
  * @param connectTimeout TCP and TLS handshake with an upstream, each
  * @param headTimeout how long a caller may take to send a header section
  * @param idleTimeout how long a body may make no progress, in either direction
+ * @param webSocketIdle how long neither side of a WebSocket may send a frame
  * @param keepAlive how long an idle connection is kept, on either side
  * @param drain how long running exchanges may go on when the gateway stops
  */
@@ -21,6 +22,7 @@ public record GatewaySettings(
     Duration connectTimeout,
     Duration headTimeout,
     Duration idleTimeout,
+    Duration webSocketIdle,
     Duration keepAlive,
     Duration drain) {
 
@@ -33,6 +35,7 @@ public record GatewaySettings(
         Duration.ofSeconds(5),
         Duration.ofSeconds(10),
         Duration.ofSeconds(30),
+        Duration.ofMinutes(5),
         Duration.ofSeconds(60),
         Duration.ofSeconds(20));
   }
@@ -40,6 +43,14 @@ public record GatewaySettings(
   /** The same with another bound for running exchanges at the end. */
   public GatewaySettings withDrain(Duration bound) {
     return new GatewaySettings(
-        host, port, publicUrl, connectTimeout, headTimeout, idleTimeout, keepAlive, bound);
+        host,
+        port,
+        publicUrl,
+        connectTimeout,
+        headTimeout,
+        idleTimeout,
+        webSocketIdle,
+        keepAlive,
+        bound);
   }
 }

@@ -92,7 +92,7 @@ final class Guard {
     }
   }
 
-  private static boolean isToken(String name) {
+  static boolean isToken(String name) {
     for (int i = 0; i < name.length(); i++) {
       if (!isTokenCharacter(name.charAt(i))) {
         return false;

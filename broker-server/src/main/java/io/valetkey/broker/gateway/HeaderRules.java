@@ -24,7 +24,13 @@ final class HeaderRules {
           "trailer",
           "transfer-encoding",
           "upgrade",
-          "http2-settings");
+          "http2-settings",
+          // A WebSocket's handshake is made anew on either side, without extensions.
+          "sec-websocket-key",
+          "sec-websocket-accept",
+          "sec-websocket-version",
+          "sec-websocket-extensions",
+          "sec-websocket-protocol");
 
   /** Framing, {@code Host}, {@code Expect} and codings are decided by the gateway itself. */
   private static final Set<String> REBUILT =

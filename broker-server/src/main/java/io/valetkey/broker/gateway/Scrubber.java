@@ -124,11 +124,12 @@ final class Scrubber {
         if (matched[at] > 0) {
           bytes = own ? bytes : chunk.clone();
           own = true;
-          Arrays.fill(bytes, before + i + 1 - matched[at], before + i + 1, MASK);
+          // What went out at a boundary cannot be masked any more; the rest of the match is.
+          Arrays.fill(bytes, Math.max(0, before + i + 1 - matched[at]), before + i + 1, MASK);
         }
       }
       state = at;
-      int certain = bytes.length - pending[at];
+      int certain = Math.max(0, bytes.length - pending[at]);
       if (certain == bytes.length) {
         held = NOTHING;
         return bytes;
@@ -141,6 +142,16 @@ final class Scrubber {
       byte[] bytes = Arrays.copyOf(held, held.length + chunk.length);
       System.arraycopy(chunk, 0, bytes, held.length, chunk.length);
       return bytes;
+    }
+
+    /**
+     * Gives what was held back, because a message ends here and must not wait for the next one. A
+     * credential that goes on in the next message is masked from there on.
+     */
+    byte[] flush() {
+      byte[] rest = held;
+      held = NOTHING;
+      return rest;
     }
 
     /** Gives what was held back; nothing follows. */

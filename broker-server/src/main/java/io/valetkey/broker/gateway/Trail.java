@@ -10,6 +10,9 @@ public interface Trail {
   /** Opens the record of a request, before the first check. */
   Entry open();
 
+  /** Opens the record of the end of what was allowed and went on, such as a WebSocket. */
+  Entry openEnd();
+
   /** A record that waits for its outcome. Not safe for several threads at a time. */
   interface Entry {
 
@@ -38,6 +41,9 @@ public interface Trail {
 
     /** Completes the record of a request that was allowed and could not be served. */
     CompletableFuture<?> failed(ProblemCode code, String detail);
+
+    /** Completes the record of an end that was nobody's failure. */
+    CompletableFuture<?> ended();
 
     /** Writes how often something was allowed that is on record already. */
     CompletableFuture<?> counted(String agent, String destination, String rule, long count);

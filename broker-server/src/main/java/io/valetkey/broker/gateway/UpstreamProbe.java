@@ -79,7 +79,7 @@ final class UpstreamProbe {
       step = "credential";
       Credentials.Credential credential = await(credentials.refresh(target.credential()));
       var admitted =
-          new Admission.Admitted(accepted, nobody(), target, addresses, credential, clock);
+          new Admission.Admitted(accepted, null, nobody(), target, addresses, credential, clock);
       UpstreamRequest request = admitted.rebuild(null);
       passed("Fetched from its source; " + use());
       step = "connection";

@@ -49,6 +49,11 @@ final class WireGuard {
     return begun && !inTrailers && HEAD.contains(state);
   }
 
+  /** Whether a request is complete and not a byte of another one has come. */
+  boolean isBetweenRequests() {
+    return state == State.METHOD && !begun;
+  }
+
   /** How many of the next bytes are body and need not be read one by one. */
   long skippable() {
     return state == State.BODY || state == State.CHUNK ? length : 0;

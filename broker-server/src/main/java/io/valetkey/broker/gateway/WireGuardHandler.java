@@ -33,6 +33,7 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
   private @Nullable ChannelHandlerContext context;
   private int exchanges;
   private boolean refused;
+  private boolean tunnel;
 
   /**
    * Guards one connection.
@@ -66,6 +67,16 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
     }
   }
 
+  /**
+   * What follows is not HTTP any more.
+   *
+   * @return false if the caller has sent something already, which nobody may take for frames
+   */
+  boolean tunnel() {
+    tunnel = !refused && guard.isBetweenRequests();
+    return tunnel;
+  }
+
   @Override
   public void handlerAdded(ChannelHandlerContext ctx) {
     context = ctx;
@@ -76,7 +87,7 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
 
   @Override
   public void channelRead(ChannelHandlerContext ctx, Object message) {
-    if (!(message instanceof ByteBuf bytes)) {
+    if (tunnel || !(message instanceof ByteBuf bytes)) {
       ctx.fireChannelRead(message);
       return;
     }

@@ -163,7 +163,8 @@ public final class ResourceJson {
   }
 
   private static Rule rule(JsonFields fields) {
-    return new Rule(fields.requiredTexts("methods"), fields.requiredTexts("paths"));
+    return new Rule(
+        fields.requiredTexts("methods"), fields.requiredTexts("paths"), fields.flag("webSocket"));
   }
 
   private static ScopeSpec.Lease leaseTerms(JsonFields fields) {

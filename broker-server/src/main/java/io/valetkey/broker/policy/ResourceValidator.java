@@ -118,6 +118,9 @@ public final class ResourceValidator {
             "must be GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS, in upper case");
       }
     }
+    if (Boolean.TRUE.equals(rule.webSocket()) && !rule.methods().contains("GET")) {
+      errors.invalid(pointer + "/webSocket", "needs GET among the methods: a WebSocket begins so");
+    }
     checkDistinct(pointer + "/paths", rule.paths(), MOST_PATHS, errors);
     for (int i = 0; i < Math.min(rule.paths().size(), MOST_PATHS); i++) {
       String problem = checkPattern(rule.paths().get(i));

@@ -21,6 +21,12 @@ public final class ScopeRules {
       List.of("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS");
 
   /**
+   * What is asked for in place of a method when a {@code GET} is to become a WebSocket. No request
+   * has it as its method, and rules allow it by {@link ScopeSpec.Rule#webSocket()}.
+   */
+  public static final String WEB_SOCKET = "WEBSOCKET";
+
+  /**
    * The rule that allowed a request.
    *
    * @param scope the scope's name
@@ -71,6 +77,9 @@ public final class ScopeRules {
     rulesByScope.forEach((scope, rules) -> {
       for (ScopeSpec.Rule rule : rules) {
         int methods = mask(rule.methods());
+        if (Boolean.TRUE.equals(rule.webSocket()) && (methods & bit("GET")) != 0) {
+          methods |= bit(WEB_SOCKET);
+        }
         for (String path : rule.paths()) {
           add(new Rule(new Match(scope, path), PathPattern.parse(path), methods));
         }
@@ -82,7 +91,8 @@ public final class ScopeRules {
    * Finds a rule that allows the request. Of several, the one with a literal where the others have
    * a wildcard.
    *
-   * @param method in upper case; one that is not among {@link #METHODS} is never allowed
+   * @param method in upper case, or {@link #WEB_SOCKET}; one that is not among {@link #METHODS} is
+   *     never allowed
    * @param path the path
    * @param allowedScopes whether a scope counts
    * @return the rule, or null if nothing allows the request
@@ -169,7 +179,7 @@ public final class ScopeRules {
   private static int mask(List<String> methods) {
     int mask = 0;
     for (String method : methods) {
-      int bit = bit(method);
+      int bit = METHODS.contains(method) ? bit(method) : 0;
       if (bit == 0) {
         throw new IllegalArgumentException(
             "'" + method + "' is not a method that a rule can allow; it can be one of " + METHODS);
@@ -192,6 +202,7 @@ public final class ScopeRules {
       case "PATCH" -> 16;
       case "DELETE" -> 32;
       case "OPTIONS" -> 64;
+      case WEB_SOCKET -> 128;
       default -> 0;
     };
   }

@@ -30,6 +30,14 @@ public record ScopeSpec(List<Rule> allow, @Nullable Lease lease, @Nullable Durat
    *
    * @param methods HTTP methods in upper case
    * @param paths path patterns: {@code *} is one whole segment, {@code **} (last only) is the rest
+   * @param webSocket whether a {@code GET} that it allows may become a WebSocket (RFC 6455), whose
+   *     frames no rule sees; false if absent
    */
-  public record Rule(List<String> methods, List<String> paths) {}
+  public record Rule(List<String> methods, List<String> paths, @Nullable Boolean webSocket) {
+
+    /** A rule for ordinary requests alone. */
+    public Rule(List<String> methods, List<String> paths) {
+      this(methods, paths, null);
+    }
+  }
 }

@@ -14,6 +14,7 @@ import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
@@ -254,6 +255,91 @@ class GatewayServerTest {
       caller.send("3\r\ntwo\r\n0\r\n\r\n");
       assertThat(caller.read().body()).isEqualTo("two");
     }
+  }
+
+  /** Nobody has asked for trailers, and whoever reads fields could take them for a header's. */
+  @Test
+  void trailers_ofTheRequest_goNowhereAndNothingHidesInThem() throws Exception {
+    List<String> bodies = new CopyOnWriteArrayList<>();
+    upstream.script =
+        (request, out) -> {
+          StringBuilder raw = new StringBuilder();
+          while (!raw.toString().endsWith("0\r\n\r\n")) {
+            raw.append((char) request.body().read());
+          }
+          bodies.add(raw.toString());
+          TestUpstream.ok(out, "ok");
+        };
+    try (TestHttp caller = gateway.caller()) {
+      for (int i = 0; i < 2; i++) {
+        caller.send(
+            TestGateway.post(
+                "/d/up/v1/a",
+                "Trailer: Authorization, X-T\r\nTransfer-Encoding: chunked\r\n",
+                "3\r\nabc\r\n0\r\nX-T: 1\r\nAuthorization: Bearer mine\r\nHost: evil\r\n"
+                    + "Content-Length: 50\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        assertThat(caller.read().body()).isEqualTo("ok");
+      }
+    }
+    assertThat(bodies).containsOnly("3\r\nabc\r\n0\r\n\r\n");
+    assertThat(upstream.requests).hasSize(2);
+    assertThat(upstream.requests)
+        .allSatisfy(seen -> assertThat(seen.head()).doesNotContain("Trailer", "mine", "X-T"));
+  }
+
+  @Test
+  void trailers_ofTheAnswer_doNotReachTheCaller() throws Exception {
+    upstream.script =
+        (request, out) ->
+            TestUpstream.raw(
+                out,
+                "HTTP/1.1 200 OK\r\nTrailer: X-Echo\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+                    + "X-Echo: "
+                    + TestGateway.KEY
+                    + "\r\nSet-Cookie: a=b\r\n\r\n");
+    try (TestHttp caller = gateway.caller()) {
+      for (int i = 0; i < 2; i++) {
+        caller.send(TestGateway.get("/d/up/v1/a"));
+        String head = TestHttp.head(caller.in);
+        // The second one begins right after the last chunk of the first.
+        assertThat(head).startsWith("HTTP/1.1 200").doesNotContain("Trailer");
+        assertThat(TestHttp.chunks(caller.in)).isEqualTo("abc");
+      }
+    }
+    assertThat(upstream.connections).hasValue(1);
+  }
+
+  @Test
+  void expect_whenTheRequestIsRefused_getsNoContinue() throws Exception {
+    try (TestHttp caller = gateway.caller()) {
+      caller.send(
+          TestGateway.post("/d/up/v2/a", "Content-Length: 3\r\nExpect: 100-continue\r\n", ""));
+      TestHttp.Answer answer = caller.read();
+      assertThat(answer.status()).isEqualTo(403);
+      assertThat(answer.header("connection")).isEqualTo("close");
+    }
+    assertThat(upstream.connections).hasValue(0);
+  }
+
+  @Test
+  void expect_isAnsweredByUsAndNeverSentOn() throws Exception {
+    upstream.script =
+        (request, out) -> {
+          // What the upstream says before its answer is for us alone.
+          TestUpstream.raw(out, "HTTP/1.1 100 Continue\r\n\r\n");
+          TestUpstream.raw(out, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n");
+          TestUpstream.ok(out, request.text());
+        };
+    try (TestHttp caller = gateway.caller()) {
+      caller.send(
+          TestGateway.post("/d/up/v1/a", "Content-Length: 3\r\nExpect: 100-continue\r\n", ""));
+      assertThat(caller.read().status()).isEqualTo(100);
+      caller.send("abc");
+      TestHttp.Answer answer = caller.read();
+      assertThat(answer.status()).isEqualTo(200);
+      assertThat(answer.body()).isEqualTo("abc");
+    }
+    assertThat(upstream.requests.getFirst().values("expect")).isEmpty();
   }
 
   @Test

@@ -95,4 +95,72 @@ class ParserFuzzTest {
       assertThat(refused.detail()).isNotEmpty().hasSizeLessThan(120);
     }
   }
+
+  /** Whatever the frames are and however they arrive: they are refused, or said again the same. */
+  @FuzzTest
+  void webSocketFrames(byte[] input) {
+    for (boolean masked : new boolean[] {true, false}) {
+      String whole = frames(masked, input, Math.max(1, input.length));
+      assertThat(frames(masked, input, 1)).isEqualTo(whole);
+    }
+  }
+
+  private static String frames(boolean masked, byte[] input, int step) {
+    StringBuilder seen = new StringBuilder();
+    var sink =
+        new WebSocketFrames.Sink() {
+          private boolean inMessage;
+
+          @Override
+          public void data(int opcode, boolean last, byte[] payload) {
+            assertThat(opcode == WebSocketFrames.CONTINUATION).isEqualTo(inMessage);
+            assertThat(payload.length).isLessThanOrEqualTo(WebSocketFrames.PIECE);
+            inMessage = !last;
+            note(opcode, last, payload);
+          }
+
+          @Override
+          public void control(int opcode, byte[] payload) {
+            assertThat(payload.length).isLessThanOrEqualTo(125);
+            assertThat(seen).doesNotContain(WebSocketFrames.CLOSE + "t");
+            note(opcode, true, payload);
+          }
+
+          private void note(int opcode, boolean last, byte[] payload) {
+            seen.append(opcode).append(last ? 't' : 'f').append(payload.length).append(' ');
+            seen.append(new String(payload, StandardCharsets.ISO_8859_1).hashCode()).append('|');
+          }
+        };
+    var reader = new WebSocketFrames(masked, 1 << 20, sink);
+    try {
+      for (int at = 0; at < input.length; at += step) {
+        reader.feed(java.util.Arrays.copyOfRange(input, at, Math.min(input.length, at + step)));
+      }
+    } catch (WebSocketViolation refused) {
+      assertThat(refused.closeCode()).isIn(1002, 1007, 1009);
+      seen.append(refused.getMessage());
+    }
+    return seen.toString();
+  }
+
+  @FuzzTest
+  void webSocketHandshake(byte[] input) {
+    String text = new String(input, StandardCharsets.ISO_8859_1);
+    Fields fields = new Fields().add("Host", "gateway");
+    for (String line : text.split("\n", -1)) {
+      int colon = Math.max(line.indexOf(':'), 0);
+      fields.add(line.substring(0, colon), line.substring(colon));
+    }
+    fields.add("Upgrade", "websocket").add("Sec-WebSocket-Key", text);
+    try {
+      var handshake =
+          WebSocketHandshake.of(
+              new Guard.Accepted("GET", "d", RequestPath.parse("/"), null, fields));
+      assertThat(handshake).isNotNull();
+      assertThat(handshake.key()).isNotEqualTo(handshake.callerKey()).hasSize(24);
+      assertThat(handshake.protocols()).allMatch(p -> p.matches("[!-~]+"));
+    } catch (RefusedException refused) {
+      assertThat(refused.detail()).isNotEmpty();
+    }
+  }
 }

@@ -136,4 +136,16 @@ class ScrubberTest {
   private static String text(byte[] bytes) {
     return new String(bytes, StandardCharsets.ISO_8859_1);
   }
+
+  /** A message does not wait for the next one, and a credential over both loses what follows. */
+  @Test
+  void flush_whenTheCredentialGoesOn_masksTheRest() {
+    Scrubber.Stream stream = new Scrubber(List.of(SecretValue.of("sk-real-0123456789"))).stream();
+    assertThat(text(stream.feed(bytes("a sk-re")))).isEqualTo("a ");
+    assertThat(text(stream.flush())).isEqualTo("sk-re");
+    assertThat(stream.feed(bytes("al-01234"))).isEmpty();
+    assertThat(text(stream.feed(bytes("56789 b")))).isEqualTo("************* b");
+    assertThat(stream.flush()).isEmpty();
+    assertThat(text(stream.feed(bytes("al-0123456789")))).isEqualTo("al-0123456789");
+  }
 }

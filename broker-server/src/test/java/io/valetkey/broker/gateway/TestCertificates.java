@@ -29,6 +29,11 @@ final class TestCertificates {
 
   /** Trusts the CA and nothing else. */
   TrustManagerFactory trust() throws Exception {
+    return trusting(ca);
+  }
+
+  /** Trusts this CA and nothing else. */
+  static TrustManagerFactory trusting(X509Certificate ca) throws Exception {
     KeyStore store = KeyStore.getInstance("PKCS12");
     store.load(null, null);
     store.setCertificateEntry("ca", ca);

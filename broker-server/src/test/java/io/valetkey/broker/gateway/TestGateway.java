@@ -68,6 +68,10 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   }
 
   TestGateway(int upstreamPort, TrustManagerFactory trust, Duration idle) {
+    this(upstreamPort, trust, idle, Duration.ofMinutes(5));
+  }
+
+  TestGateway(int upstreamPort, TrustManagerFactory trust, Duration idle, Duration webSocketIdle) {
     this.upstreamPort = upstreamPort;
     var settings =
         new GatewaySettings(
@@ -77,6 +81,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             Duration.ofSeconds(2),
             Duration.ofSeconds(1),
             idle,
+            webSocketIdle,
             Duration.ofSeconds(60),
             Duration.ofSeconds(2));
     var resolver =
@@ -146,7 +151,11 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     }
     var scope =
         new ScopeSpec(
-            List.of(new ScopeSpec.Rule(ScopeRules.METHODS, List.of("/v1/**"))), null, null);
+            List.of(
+                new ScopeSpec.Rule(ScopeRules.METHODS, List.of("/v1/**")),
+                new ScopeSpec.Rule(List.of("GET"), List.of("/v1/live/**"), true)),
+            null,
+            null);
     var rules = new ScopeRules(Map.of("s", scope.allow()));
     ScopeRules.Match match = rules.match(method, path, caller.scopes()::contains);
     if (match == null) {
@@ -198,6 +207,11 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     return new MemoryEntry();
   }
 
+  @Override
+  public Entry openEnd() {
+    return new MemoryEntry();
+  }
+
   private final class MemoryEntry implements Entry {
     private final UUID id = UUID.randomUUID();
     private final Map<String, Object> details = new java.util.concurrent.ConcurrentHashMap<>();
@@ -236,6 +250,11 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     public CompletableFuture<?> failed(ProblemCode code, String detail) {
       details.put("detail", detail);
       return written("failed", code);
+    }
+
+    @Override
+    public CompletableFuture<?> ended() {
+      return written("ended", null);
     }
 
     @Override

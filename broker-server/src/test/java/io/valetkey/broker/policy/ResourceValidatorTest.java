@@ -257,6 +257,8 @@ class ResourceValidatorTest {
           SCOPE | {"allow":[{"methods":["GET"],"paths":["/a/../b"]}]}        | /allow/0/paths/0
           SCOPE | {"allow":[{"methods":["GET"],"paths":["/**/b"]}]}          | /allow/0/paths/0
           SCOPE | {"allow":[{"methods":["GET"],"paths":["/a*"]}]}            | /allow/0/paths/0
+          SCOPE | {"allow":[{"methods":["WEBSOCKET"],"paths":["/a"]}]}       | /allow/0/methods/0
+          SCOPE | {"allow":[{"methods":["POST"],"paths":["/a"],"webSocket":true}]} | /allow/0/webSocket
           SCOPE | {"allow":[],"maxTokenTtl":"2h"}                            | /maxTokenTtl
           AGENT | {"identities":[{"issuer":"I","subject":"s"}]}              | /identities/0/issuer
           AGENT | {"identities":[{"issuer":"i","subject":""}]}               | /identities/0/subject

@@ -47,10 +47,27 @@ class ScopeRulesTest {
   }
 
   @Test
+  void match_ofAWebSocket_needsARuleThatSaysSo() {
+    RequestPath path = RequestPath.parse("/v1/live");
+    List<String> paths = List.of("/v1/live");
+    var plain = List.of(new ScopeSpec.Rule(ScopeRules.METHODS, paths, false));
+    var open = List.of(new ScopeSpec.Rule(List.of("GET"), paths, true));
+    var post = List.of(new ScopeSpec.Rule(List.of("POST"), paths, true));
+    var rules = new ScopeRules(Map.of("plain", plain, "open", open, "post", post));
+    assertThat(rules.match(ScopeRules.WEB_SOCKET, path, "plain"::equals)).isNull();
+    assertThat(rules.match(ScopeRules.WEB_SOCKET, path, "post"::equals)).isNull();
+    assertThat(rules.match(ScopeRules.WEB_SOCKET, path, s -> true))
+        .isEqualTo(new ScopeRules.Match("open", "/v1/live"));
+    assertThat(rules.match("GET", path, "open"::equals)).isNotNull();
+  }
+
+  @Test
   void compile_whenTheMethodIsUnknown_saysWhich() {
     assertThatThrownBy(() -> new ScopeRules(Map.of("s", List.of(rule("get", "/")))))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("'get'");
+    assertThatThrownBy(() -> new ScopeRules(Map.of("s", List.of(rule(ScopeRules.WEB_SOCKET, "/")))))
+        .isInstanceOf(IllegalArgumentException.class);
   }
 
   @Test

@@ -1,0 +1,125 @@
+package io.valetkey.broker.gateway;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import io.valetkey.broker.problem.ProblemCode;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** A thousand open streams, half of them event streams, half WebSockets. Promise: P2. */
+@Timeout(180)
+class ManyStreamsTest {
+
+  private static final int STREAMS = 1000;
+  private static final Duration BOUND = Duration.ofSeconds(2);
+
+  private final List<Long> endedNanos = new CopyOnWriteArrayList<>();
+  private final ConcurrentLinkedQueue<String> wrong = new ConcurrentLinkedQueue<>();
+  private final CountDownLatch ended = new CountDownLatch(STREAMS);
+  private final AtomicInteger open = new AtomicInteger();
+  private final Semaphore opening = new Semaphore(32);
+  private volatile long stoppedNanos;
+
+  @Test
+  void stop_whenAThousandStreamsAreOpen_cutsThemAllWithinTheBound() throws Exception {
+    var certificates = new TestCertificates();
+    try (var upstream = new TestUpstream(certificates.valid("upstream.test"), this::tick);
+        var gateway = new TestGateway(upstream.port(), certificates.trust());
+        ExecutorService callers = Executors.newVirtualThreadPerTaskExecutor()) {
+      for (int i = 0; i < STREAMS; i++) {
+        boolean webSocket = i % 2 == 0;
+        callers.execute(() -> call(gateway, webSocket));
+      }
+      await()
+          .atMost(Duration.ofSeconds(120))
+          .until(() -> open.get() == STREAMS || !wrong.isEmpty());
+      assertThat(wrong).isEmpty();
+      assertThat(gateway.live.size()).isEqualTo(STREAMS);
+
+      stoppedNanos = System.nanoTime();
+      assertThat(gateway.live.cut(exchange -> exchange.caller().agent().equals("bot")))
+          .isEqualTo(STREAMS);
+      assertThat(ended.await(BOUND.toSeconds() * 5, TimeUnit.SECONDS)).isTrue();
+
+      assertThat(wrong).isEmpty();
+      assertThat(endedNanos)
+          .hasSize(STREAMS)
+          .allSatisfy(
+              nanos -> assertThat(Duration.ofNanos(nanos - stoppedNanos)).isLessThan(BOUND));
+      await().until(() -> upstream.closedByPeer.get() == STREAMS);
+      await()
+          .until(() ->
+              gateway.records.stream().filter(r -> r.code() == ProblemCode.STOPPED).count()
+                  == STREAMS);
+    }
+  }
+
+  private void tick(TestUpstream.Received request, OutputStream out) throws Exception {
+    boolean webSocket = !request.values("sec-websocket-key").isEmpty();
+    TestUpstream.raw(
+        out,
+        webSocket
+            ? TestWebSocket.accepting(request, "")
+            : "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+                + "Transfer-Encoding: chunked\r\n\r\n");
+    while (true) {
+      out.write(
+          webSocket ? TestWebSocket.plain(1, true, "tick") : "6\r\ndata\n\n\r\n".getBytes(UTF_8));
+      out.flush();
+      Thread.sleep(1000);
+    }
+  }
+
+  private void call(TestGateway gateway, boolean webSocket) {
+    opening.acquireUninterruptibly();
+    boolean begun = false;
+    try (TestHttp caller = gateway.caller()) {
+      caller.socket.setSoTimeout(60_000);
+      caller.send(
+          webSocket
+              ? TestWebSocket.handshake("/d/up/v1/live/x", "")
+              : TestGateway.get("/d/up/v1/events"));
+      TestHttp.head(caller.in);
+      int close = webSocket ? TestWebSocket.read(caller.in).opcode() : 0;
+      open.incrementAndGet();
+      begun = true;
+      opening.release();
+      try {
+        while (true) {
+          if (webSocket) {
+            TestWebSocket.Frame frame = TestWebSocket.read(caller.in);
+            close = frame.opcode() == WebSocketFrames.CLOSE ? frame.closeCode() : close;
+          } else if (TestHttp.chunk(caller.in).isEmpty()) {
+            wrong.add("a cut event stream looks complete");
+          }
+        }
+      } catch (IOException cut) {
+        endedNanos.add(System.nanoTime());
+        if (stoppedNanos == 0 || (webSocket && close != WebSocketFrames.POLICY)) {
+          wrong.add("ended by itself or without a word: " + close + " " + cut);
+        }
+        ended.countDown();
+      }
+    } catch (Exception e) {
+      wrong.add(e.toString());
+    } finally {
+      if (!begun) {
+        opening.release();
+      }
+    }
+  }
+}
