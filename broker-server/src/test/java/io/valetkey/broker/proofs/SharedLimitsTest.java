@@ -13,6 +13,7 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Arrays;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -158,6 +159,13 @@ class SharedLimitsTest {
   @Test
   void loweredLimit_appliesAtBothGateways_andAskingWhatWouldBeTakesNothing() throws Exception {
     await().until(() -> use(first).statusCode() == 200 && used("bot") > 20);
+    var usage = StopStage.admin(first, "GET", "/grants/bot-openai/usage", null);
+    assertThat(usage.at("/limits/requestsPerMinute/limit").asInt()).isEqualTo(LIMIT);
+    assertThat(usage.at("/limits/requestsPerMinute/used").asInt()).isBetween(10, LIMIT);
+    assertThat(usage.at("/limits/requestsPerMinute/left").asInt()).isBetween(1, LIMIT - 10);
+    Instant fullAt = Instant.parse(usage.at("/limits/requestsPerMinute/fullAt").asString());
+    assertThat(fullAt).isBetween(Instant.now(), Instant.now().plusSeconds(60));
+
     limit("bot", 5);
     await().atMost(Duration.ofSeconds(10)).until(() -> use(first).statusCode() == 429);
     await().atMost(Duration.ofSeconds(10)).until(() -> use(second).statusCode() == 429);
