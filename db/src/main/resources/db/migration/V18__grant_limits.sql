@@ -10,7 +10,8 @@ CREATE TABLE grant_rate (
 
 -- Takes a portion for one replica. "owed" is what it served ahead of this portion, or, below zero, what it gives back;
 -- "want" the least it would like to have, 0 for nothing. While much is left a portion is larger: half of the replica's
--- even share, so that the last ones are small. The clock is this database's and never goes back within a row.
+-- even share, so that the last ones are small. The clock is this database's; when it is put back, that time gives nothing
+-- and costs nothing.
 CREATE FUNCTION grant_rate_take(of_grant text, rate int, owed int, want int, sharers int,
                                 OUT given int, OUT remaining double precision)
   LANGUAGE plpgsql SET search_path = ${flyway:defaultSchema}, pg_temp AS $$
@@ -26,8 +27,8 @@ BEGIN
     INSERT INTO grant_rate (grant_name, per_minute, used, at) VALUES (of_grant, rate, 0, clock_timestamp())
       ON CONFLICT DO NOTHING;
   END LOOP;
-  moment := greatest(clock_timestamp(), held.at);
-  so_far := greatest(0, held.used - extract(epoch FROM moment - held.at) * rate / 60.0);
+  moment := clock_timestamp();
+  so_far := greatest(0, held.used - greatest(0, extract(epoch FROM moment - held.at)) * rate / 60.0);
   -- A replica that is not sure whether its last take was heard says again what it owes: never more than another minute.
   so_far := greatest(0, least(so_far + owed, 2.0 * rate));
   room := greatest(0, floor(rate - so_far));

@@ -10,12 +10,14 @@ import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -165,7 +167,7 @@ class GrantRatesTest {
           .as("what may be served ahead is small and bounded")
           .isEqualTo(Answer.TAKEN);
       assertThat(
-              java.util.stream.IntStream.range(0, 2000)
+              IntStream.range(0, 2000)
                   .filter(i -> replica.rates.take("never-seen-" + grant, limit) == Answer.TAKEN)
                   .count())
           .isLessThan(GrantRates.portion(limit));
@@ -229,5 +231,95 @@ class GrantRatesTest {
     leaving.rounds.close();
 
     assertThat(used()).isLessThan(30);
+  }
+
+  @Test
+  void grantsThatNobodyUses_costNoConnectionAndNoMemory() throws Exception {
+    AtomicInteger opened = new AtomicInteger();
+    GrantRates rates = new GrantRates(System::nanoTime);
+    try (var rounds =
+        new LimitRounds(
+            () -> {
+              opened.incrementAndGet();
+              return DriverManager.getConnection(url);
+            },
+            rates)) {
+      Thread.sleep(2500);
+      assertThat(opened).hasValue(0);
+      assertThat(rates.size()).isZero();
+    }
+    assertThat(opened).hasValue(0);
+  }
+
+  @Test
+  void manyGrants_ofTwoReplicas_shareEachLimitWithoutStandingInEachOthersWay() throws Exception {
+    int grants = 300;
+    int limit = 20;
+    List<Replica> two = List.of(replica(), replica());
+    int[] taken = new int[grants];
+    long begun = System.nanoTime();
+    try (ExecutorService clients = Executors.newFixedThreadPool(4)) {
+      for (int i = 0; i < 4; i++) {
+        Replica at = two.get(i % 2);
+        // Two go forwards and two backwards, so that batches would lock crosswise if they could.
+        boolean backwards = i >= 2;
+        clients.execute(() -> {
+          for (int round = 0; round < 40; round++) {
+            for (int g = 0; g < grants; g++) {
+              int chosen = backwards ? grants - 1 - g : g;
+              if (at.rates.take(grant + "-" + chosen, limit) == Answer.TAKEN) {
+                synchronized (taken) {
+                  taken[chosen]++;
+                }
+              }
+            }
+            sleep(25);
+          }
+        });
+      }
+    }
+    double seconds = (System.nanoTime() - begun) / 1e9;
+    double exact = limit + seconds * limit / 60;
+    var all = Arrays.stream(taken).summaryStatistics();
+    System.out.printf(
+        "%d grants of %d per minute, 2 replicas, %.1f s: %d to %d taken of each, exact would be %.1f%n",
+        grants, limit, seconds, all.getMin(), all.getMax(), exact);
+    assertThat((double) all.getMax()).isLessThanOrEqualTo(exact + GrantRates.portion(limit));
+    assertThat((double) all.getMin()).isGreaterThanOrEqualTo(limit - GrantRates.portion(limit));
+  }
+
+  @Test
+  void connectionsThatBreak_letNotMoreThrough() throws Exception {
+    int limit = 600;
+    Replica replica = replica();
+    long begun = System.nanoTime();
+    int taken = 0;
+    for (int i = 0; i < 3000; i++) {
+      taken += replica.rates.take(grant, limit) == Answer.TAKEN ? 1 : 0;
+      if (i % 200 == 0) {
+        execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                + " AND datname = current_database() AND query LIKE '%grant_rate_take%'");
+      }
+      Thread.sleep(1);
+    }
+    double exact = limit + (System.nanoTime() - begun) / 60e9 * limit;
+    System.out.printf("connection cut 15 times: %d taken, exact would be %.1f%n", taken, exact);
+    assertThat((double) taken).isBetween(limit / 4.0, exact + GrantRates.portion(limit));
+    await().atMost(Duration.ofSeconds(5)).until(() -> used() > 0);
+  }
+
+  @Test
+  void clockOfTheDatabaseThatIsPutBack_doesNotHoldTheLimitUp() throws Exception {
+    Replica replica = replica();
+    assertThat(drain(replica, 6000)).isGreaterThan(5000);
+    execute(
+        "UPDATE grant_rate SET at = at + interval '1 hour' WHERE grant_name = '%s'"
+            .formatted(grant));
+
+    await()
+        .atMost(Duration.ofSeconds(10))
+        .until(() -> replica.rates.take(grant, 6000) == Answer.TAKEN);
+    assertThat(used()).isGreaterThan(4000);
   }
 }
