@@ -4,6 +4,7 @@ import com.nimbusds.jose.JWSAlgorithm;
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.RateLimits;
 import io.valetkey.broker.feed.Connections;
+import io.valetkey.broker.limit.GrantRates;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.StopRestore;
 import io.valetkey.broker.stop.StopStore;
@@ -46,7 +47,12 @@ final class PolicyFixture implements AutoCloseable {
       this.loadSeconds = (System.nanoTime() - begun) / 1e9;
     }
     this.access =
-        new Access(policy, stops, new RateLimits(NO_LIMIT, System::nanoTime), Clock.systemUTC());
+        new Access(
+            policy,
+            stops,
+            new RateLimits(NO_LIMIT, System::nanoTime),
+            new GrantRates(System::nanoTime),
+            Clock.systemUTC());
   }
 
   Access access() {

@@ -9,6 +9,8 @@ import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.gateway.ExchangeReport;
 import io.valetkey.broker.gateway.GatewayServer;
 import io.valetkey.broker.identity.UsedOnce;
+import io.valetkey.broker.limit.GrantRates;
+import io.valetkey.broker.limit.LimitRounds;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.CutCounts;
 import io.valetkey.broker.stop.GatewayCensus;
@@ -171,8 +173,20 @@ class CoreConfiguration {
   }
 
   @Bean
-  Access access(PolicyView policy, StopView stops, RateLimits limits, Clock clock) {
-    return new Access(policy, stops, limits, clock);
+  GrantRates grantRates() {
+    return new GrantRates(System::nanoTime);
+  }
+
+  /** Closed after every listener, so that what was not used goes back. */
+  @Bean
+  LimitRounds limitRounds(Connections connections, GrantRates rates) {
+    return new LimitRounds(connections, rates);
+  }
+
+  @Bean
+  Access access(
+      PolicyView policy, StopView stops, RateLimits limits, GrantRates rates, Clock clock) {
+    return new Access(policy, stops, limits, rates, clock);
   }
 
   @Bean

@@ -15,8 +15,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Removes what nobody needs any more: ids whose single use is over, keys whose last token has
- * ended, gateways that are gone, sessions that are over, pods and signals that are old. Every
- * replica does it; doing it twice does no harm.
+ * ended, gateways that are gone, sessions that are over, limits of which nothing is used, pods and
+ * signals that are old. Every replica does it; doing it twice does no harm.
  */
 final class Housekeeping implements AutoCloseable {
 
@@ -47,6 +47,8 @@ final class Housekeeping implements AutoCloseable {
       statement.executeUpdate(
           "DELETE FROM open_exchange o WHERE NOT EXISTS"
               + " (SELECT FROM gateway_replica g WHERE g.id = o.gateway)");
+      // What was used of it has come back: the same as no row.
+      statement.executeUpdate("DELETE FROM grant_rate WHERE at < now() - interval '3 minutes'");
       statement.executeUpdate("DELETE FROM console_session WHERE ends_at < now()");
       statement.executeUpdate("DELETE FROM self_test WHERE asked_at < now() - interval '1 hour'");
       // What became of a lease stays in the audit trail.

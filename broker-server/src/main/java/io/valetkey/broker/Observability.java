@@ -1,10 +1,12 @@
 package io.valetkey.broker;
 
+import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.crypto.CryptoProvider;
 import io.valetkey.broker.feed.ChangeFeed;
+import io.valetkey.broker.limit.GrantRates;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.token.SigningKeys;
@@ -89,6 +91,27 @@ class Observability {
           "1 while the fast cryptographic provider is in use",
           crypto,
           c -> c.accelerated() ? 1 : 0);
+    };
+  }
+
+  @Bean
+  MeterBinder limitMeters(GrantRates rates) {
+    return registry -> {
+      String says = "Requests over a limit of their grant, or refused because nobody knew in time";
+      FunctionCounter.builder("valetkey.limits.refused", rates, GrantRates::usedUp)
+          .description(says)
+          .tag("reason", "used_up")
+          .register(registry);
+      FunctionCounter.builder("valetkey.limits.refused", rates, GrantRates::unknown)
+          .description(says)
+          .tag("reason", "unknown")
+          .register(registry);
+      Meters.gauge(
+          registry,
+          "valetkey.limits.grants",
+          "Grants with limits that were used here within the last minutes",
+          rates,
+          GrantRates::size);
     };
   }
 

@@ -1,5 +1,6 @@
 package io.valetkey.broker.access;
 
+import io.valetkey.broker.limit.GrantRates;
 import io.valetkey.broker.policy.Agent;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
@@ -40,17 +41,25 @@ public final class Access {
   private final Supplier<PolicySnapshot> policy;
   private final Stops stops;
   private final RateLimits limits;
+  private final @Nullable GrantRates rates;
   private final Clock clock;
 
   /** Decides on these views. */
-  public Access(PolicyView policy, StopView stops, RateLimits limits, Clock clock) {
-    this(policy::current, stops, limits, clock);
+  public Access(
+      PolicyView policy, StopView stops, RateLimits limits, GrantRates rates, Clock clock) {
+    this(policy::current, stops, limits, rates, clock);
   }
 
-  private Access(Supplier<PolicySnapshot> policy, Stops stops, RateLimits limits, Clock clock) {
+  private Access(
+      Supplier<PolicySnapshot> policy,
+      Stops stops,
+      RateLimits limits,
+      @Nullable GrantRates rates,
+      Clock clock) {
     this.policy = policy;
     this.stops = stops;
     this.limits = limits;
+    this.rates = rates;
     this.clock = clock;
   }
 
@@ -59,7 +68,7 @@ public final class Access {
    * change would mean; never to serve anything.
    */
   public static Access rehearsal(PolicySnapshot policy, Clock clock) {
-    return new Access(() -> policy, NothingStopped.INSTANCE, RateLimits.none(), clock);
+    return new Access(() -> policy, NothingStopped.INSTANCE, RateLimits.none(), null, clock);
   }
 
   /** What issuing and using have in common: who, through which issuer, with which token. */
@@ -177,9 +186,20 @@ public final class Access {
   }
 
   private void takeRequest(Grant grant) {
-    if (grant.requestsPerMinute() > 0
-        && !limits.take("grant:" + grant.name(), grant.requestsPerMinute())) {
-      throw refused(ProblemCode.RATE_LIMITED, "The limit of grant " + grant.name() + " is used up");
+    // None in a rehearsal, which takes nothing.
+    if (grant.requestsPerMinute() == 0 || rates == null) {
+      return;
+    }
+    switch (rates.take(grant.name(), grant.requestsPerMinute())) {
+      case TAKEN -> {}
+      case USED_UP ->
+          throw refused(
+              ProblemCode.RATE_LIMITED,
+              "limits.requestsPerMinute of grant " + grant.name() + " is used up");
+      case UNKNOWN ->
+          throw refused(
+              ProblemCode.LIMITS_UNAVAILABLE,
+              "What is left of limits.requestsPerMinute of grant " + grant.name() + " is unknown");
     }
   }
 

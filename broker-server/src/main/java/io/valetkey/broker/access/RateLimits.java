@@ -6,8 +6,9 @@ import java.time.Duration;
 import java.util.function.LongSupplier;
 
 /**
- * Token buckets, one for each verified agent or grant, in the memory of this replica: a full
- * minute's worth may be used at once, and comes back evenly.
+ * Token buckets, one for each verified agent or sender, in the memory of this replica: a full
+ * minute's worth may be used at once, and comes back evenly. Limits of grants are {@link
+ * io.valetkey.broker.limit.GrantRates}.
  */
 public final class RateLimits {
 

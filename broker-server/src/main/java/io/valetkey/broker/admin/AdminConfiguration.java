@@ -14,6 +14,7 @@ import io.valetkey.broker.declaration.PolicyFiles;
 import io.valetkey.broker.declaration.Replay;
 import io.valetkey.broker.declaration.SetReader;
 import io.valetkey.broker.lease.Leases;
+import io.valetkey.broker.limit.LimitUse;
 import io.valetkey.broker.policy.PolicyApply;
 import io.valetkey.broker.policy.PolicyExport;
 import io.valetkey.broker.policy.PolicyStore;
@@ -57,6 +58,11 @@ public class AdminConfiguration {
   @Bean
   ResourceController resourceController(PolicyStore store) {
     return new ResourceController(store);
+  }
+
+  @Bean
+  GrantUsageController grantUsageController(PolicyStore store, Connections connections) {
+    return new GrantUsageController(store, new LimitUse(connections));
   }
 
   @Bean

@@ -58,6 +58,7 @@ final class AdminRoutes {
     routes.add(Route.of("GET", BASE + "/decisions/{id}", Role.VIEWER));
     routes.add(Route.of("POST", BASE + "/decisions/explain", Role.VIEWER));
     routes.add(Route.of("GET", BASE + "/agents/{name}/reach", Role.VIEWER));
+    routes.add(Route.of("GET", BASE + "/grants/{name}/usage", Role.VIEWER));
     routes.add(Route.of("GET", "/openapi", null));
     routes.add(Route.of("GET", "/openapi.yaml", null));
     routes.add(Route.of("GET", "/problems/{code}", null));

@@ -51,7 +51,8 @@ record OAuthError(
           AUDIT_UNAVAILABLE,
           ISSUER_UNAVAILABLE,
           STOPS_STALE,
-          POLICY_STALE ->
+          POLICY_STALE,
+          LIMITS_UNAVAILABLE ->
           new OAuthError(
               503,
               "temporarily_unavailable",

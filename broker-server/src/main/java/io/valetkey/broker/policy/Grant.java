@@ -52,7 +52,7 @@ public final class Grant {
     return terms.scopes();
   }
 
-  /** How many requests a minute it allows through one gateway; 0 for no limit. */
+  /** How many requests a minute it allows through all gateways together; 0 for no limit. */
   public int requestsPerMinute() {
     return terms.requestsPerMinute();
   }

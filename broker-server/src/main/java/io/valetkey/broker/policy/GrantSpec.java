@@ -24,7 +24,7 @@ public record GrantSpec(
   /**
    * How much the agent may use.
    *
-   * @param requestsPerMinute requests through one gateway per minute; no bound if absent
+   * @param requestsPerMinute requests per minute through all gateways together; no bound if absent
    */
   public record Limits(@Nullable Integer requestsPerMinute) {}
 }

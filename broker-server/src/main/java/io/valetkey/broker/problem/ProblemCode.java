@@ -67,6 +67,7 @@ public enum ProblemCode {
   AUDIT_UNAVAILABLE(503, true, "The audit trail did not accept the record in time"),
   ISSUER_UNAVAILABLE(503, true, "The issuer's keys or its review did not answer"),
   STOPS_STALE(503, true, "The view of stops is older than its bound"),
+  LIMITS_UNAVAILABLE(503, true, "What is left of the limit is not known in time"),
   POLICY_STALE(503, true, "The view of the policy is older than its bound"),
   CREDENTIAL_UNAVAILABLE(503, true, "The credential cannot be had"),
   UPSTREAM_ADDRESS_REFUSED(

@@ -108,6 +108,20 @@ class QuestionsApiTest {
   }
 
   @Test
+  void usage_ofAGrant_namesEachOfItsLimits() {
+    assertThat(admin.get("/grants/g/usage").json().get("limits").isEmpty()).isTrue();
+    assertThat(admin.get("/grants/nothing/usage").status()).isEqualTo(404);
+    assertThat(admin.get("/grants/No_Name/usage").status()).isEqualTo(404);
+    String limited = Documents.GRANT.replace("}", ", \"limits\": {\"requestsPerMinute\": 60}}");
+    assertThat(admin.put("/grants/g", limited, "If-Match", "*").status()).isEqualTo(200);
+    var used = admin.get("/grants/g/usage").json().at("/limits/requestsPerMinute");
+    assertThat(used.get("limit").asInt()).isEqualTo(60);
+    assertThat(used.get("used").asInt()).isZero();
+    assertThat(used.get("left").asInt()).isEqualTo(60);
+    assertThat(admin.get("/grants/g/usage?x=1").status()).isEqualTo(400);
+  }
+
+  @Test
   void stop_isOrderedWatchedAndLifted() {
     Answer ordered =
         admin.send(
