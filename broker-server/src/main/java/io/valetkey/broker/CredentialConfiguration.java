@@ -2,6 +2,7 @@ package io.valetkey.broker;
 
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
+import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
@@ -9,11 +10,13 @@ import io.valetkey.broker.upstream.CredentialFields;
 import io.valetkey.broker.upstream.CredentialSettings;
 import io.valetkey.broker.upstream.CredentialSource;
 import io.valetkey.broker.upstream.FileSource;
+import io.valetkey.broker.upstream.ProviderHttp;
 import io.valetkey.broker.upstream.SourceAwayException;
 import io.valetkey.broker.upstream.UpstreamCredentials;
 import io.valetkey.broker.upstream.VaultConnection;
 import io.valetkey.broker.upstream.VaultKvSource;
 import java.nio.file.Path;
+import java.security.GeneralSecurityException;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
@@ -40,7 +43,8 @@ class CredentialConfiguration {
       ConfigurableEnvironment environment,
       @Qualifier("vaultConnection") ObjectProvider<VaultConnection> vault,
       MeterRegistry registry,
-      Clock clock) {
+      Clock clock)
+      throws GeneralSecurityException {
     var reader = new SettingsReader(environment);
     Path directory = settings.fileSource();
     VaultConnection connection = vault.getIfAvailable();
@@ -51,8 +55,18 @@ class CredentialConfiguration {
         connection == null
             ? CredentialSource.unconfigured("valetkey.vault.uri")
             : timed(new VaultKvSource(connection), registry, "vault-kv"),
+        providers(settings.gateway(), environment),
         credentials(reader),
         clock);
+  }
+
+  /** To providers of tokens the same ways are open as to destinations. */
+  private static ProviderHttp providers(
+      BrokerSettings.Gateway own, ConfigurableEnvironment environment)
+      throws GeneralSecurityException {
+    return new ProviderHttp(
+        AddressRules.forDestinations(own.privateOrigins(), OwnAddresses.of(environment)),
+        UpstreamTrust.of(own.trustedCertificates()));
   }
 
   /** The source, with a timer around each read. */
@@ -65,6 +79,11 @@ class CredentialConfiguration {
       @Override
       public SecretValue read(R reference) {
         return timed(() -> source.read(reference));
+      }
+
+      @Override
+      public SecretValue readKey(R reference) {
+        return timed(() -> source.readKey(reference));
       }
 
       @Override

@@ -1,5 +1,6 @@
 package io.valetkey.broker.identity;
 
+import io.valetkey.broker.net.CheckedSockets;
 import io.valetkey.broker.secret.SecretValue;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
@@ -142,7 +143,9 @@ final class BoundedHttp {
     String key = caCertificatePem == null ? "" : caCertificatePem;
     CheckedSockets known = sockets.get(key);
     if (known == null) {
-      known = CheckedSockets.trusting(caCertificatePem, mayConnect);
+      known =
+          CheckedSockets.trusting(
+              caCertificatePem, address -> mayConnect.test(address.getAddress()));
       sockets.put(key, known);
     }
     return known;

@@ -49,6 +49,7 @@ final class DestinationRules {
 
   private final Predicate<InetAddress> allowed;
   private final LeaseRules leaseRules;
+  private final MintedRules mintedRules;
 
   /**
    * Rules.
@@ -58,6 +59,7 @@ final class DestinationRules {
    */
   DestinationRules(Predicate<InetAddress> allowed, Predicate<InetAddress> leasable) {
     this.allowed = allowed;
+    this.mintedRules = new MintedRules(allowed);
     this.leaseRules = new LeaseRules(leasable);
   }
 
@@ -73,16 +75,15 @@ final class DestinationRules {
     if (originError != null) {
       errors.invalid("/origin", originError);
     }
-    switch (spec.credential()) {
-      case Credential.VaultKv kv -> checkVault(kv, errors, Destination.hasFields(spec));
-      case Credential.File(String name) -> {
-        if (!FILE_NAME.matcher(name).matches()) {
-          errors.invalid("/credential/name", "must be a file name of letters, digits, . _ and -");
-        }
+    boolean severalFields = Destination.hasFields(spec);
+    if (spec.credential() instanceof Credential.Minted minted) {
+      mintedRules.check(minted, errors);
+      checkStored("/credential/secret", minted.secret(), errors, false);
+      if (severalFields) {
+        errors.invalid("/credential/source", "is one token: no slot can name a field of it");
       }
-      case Credential.VaultDynamic _, Credential.Fields _ ->
-          errors.invalid(
-              "/credential/source", "must be vault-kv or file where the gateway uses it");
+    } else {
+      checkStored("/credential", spec.credential(), errors, severalFields);
     }
     checkSlots(spec, errors);
     checkSigning(spec, errors);
@@ -93,27 +94,42 @@ final class DestinationRules {
     }
   }
 
-  private static void checkVault(Credential.VaultKv kv, Errors errors, boolean severalFields) {
-    checkMount(kv.mount(), errors);
-    String pathError = pathError(kv.path());
-    if (pathError != null) {
-      errors.invalid("/credential/path", pathError);
-    }
-    if (severalFields && kv.field() != null) {
-      errors.invalid("/credential/field", "must be left out: slots or signing say which fields");
-    } else if (!severalFields && kv.field() == null) {
-      errors.add("/credential/field", FieldError.REQUIRED, "is required");
-    } else if (kv.field() != null && !VAULT_SEGMENT.matcher(kv.field()).matches()) {
-      errors.invalid("/credential/field", "must be the name of one field of the secret");
+  private static void checkStored(
+      String at, Credential credential, Errors errors, boolean severalFields) {
+    switch (credential) {
+      case Credential.VaultKv kv -> checkVault(at, kv, errors, severalFields);
+      case Credential.File(String name) -> {
+        if (!FILE_NAME.matcher(name).matches()) {
+          errors.invalid(at + "/name", "must be a file name of letters, digits, . _ and -");
+        }
+      }
+      case Credential.VaultDynamic _, Credential.Fields _, Credential.Minted _ ->
+          errors.invalid(at + "/source", "must be vault-kv or file where the gateway uses it");
     }
   }
 
-  static void checkMount(String mount, Errors errors) {
+  private static void checkVault(
+      String at, Credential.VaultKv kv, Errors errors, boolean severalFields) {
+    checkMount(at + "/mount", kv.mount(), errors);
+    String pathError = pathError(kv.path());
+    if (pathError != null) {
+      errors.invalid(at + "/path", pathError);
+    }
+    if (severalFields && kv.field() != null) {
+      errors.invalid(at + "/field", "must be left out: slots or signing say which fields");
+    } else if (!severalFields && kv.field() == null) {
+      errors.add(at + "/field", FieldError.REQUIRED, "is required");
+    } else if (kv.field() != null && !VAULT_SEGMENT.matcher(kv.field()).matches()) {
+      errors.invalid(at + "/field", "must be the name of one field of the secret");
+    }
+  }
+
+  static void checkMount(String at, String mount, Errors errors) {
     String mountError = pathError(mount);
     if (mountError != null) {
-      errors.invalid("/credential/mount", mountError);
+      errors.invalid(at, mountError);
     } else if (isReserved(mount)) {
-      errors.invalid("/credential/mount", "must not be one of Vault's own mounts");
+      errors.invalid(at, "must not be one of Vault's own mounts");
     }
   }
 

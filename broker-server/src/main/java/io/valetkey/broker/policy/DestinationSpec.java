@@ -71,6 +71,107 @@ public record DestinationSpec(
      */
     record File(String name) implements Credential {}
 
+    /** A short token that a provider makes for us, again and again. */
+    sealed interface Minted extends Credential {
+
+      /** Where it is asked for: an https URL. */
+      String endpoint();
+
+      /** What proves who we are: a client's secret or a private key. */
+      Credential secret();
+    }
+
+    /** How a client authenticates at a token endpoint (RFC 6749 section 2.3, RFC 7523). */
+    enum ClientAuthentication {
+      CLIENT_SECRET_BASIC,
+      CLIENT_SECRET_POST,
+      PRIVATE_KEY_JWT
+    }
+
+    /**
+     * A token by client credentials (RFC 6749 section 4.4).
+     *
+     * @param tokenEndpoint the provider's token endpoint
+     * @param clientId who we are there
+     * @param authentication how that is proven
+     * @param secret the client's secret, or its private key
+     * @param keyId the name of the key, if the provider wants one
+     * @param scope what is asked for; the provider's default if null
+     * @param audience a parameter that some providers want
+     * @param resource the resource (RFC 8707)
+     */
+    record ClientCredentials(
+        String tokenEndpoint,
+        String clientId,
+        ClientAuthentication authentication,
+        Credential secret,
+        @Nullable String keyId,
+        @Nullable String scope,
+        @Nullable String audience,
+        @Nullable String resource)
+        implements Minted {
+
+      @Override
+      public String endpoint() {
+        return tokenEndpoint;
+      }
+    }
+
+    /**
+     * A token for an assertion that is signed with a private key (RFC 7523 section 2.1).
+     *
+     * @param tokenEndpoint the provider's token endpoint
+     * @param issuer the {@code iss} of the assertion
+     * @param subject its {@code sub}; none if null
+     * @param audience its {@code aud}; the token endpoint if null
+     * @param secret the private key
+     * @param keyId the name of the key, if the provider wants one
+     * @param scope what is asked for; the provider's default if null
+     */
+    record JwtBearer(
+        String tokenEndpoint,
+        String issuer,
+        @Nullable String subject,
+        @Nullable String audience,
+        Credential secret,
+        @Nullable String keyId,
+        @Nullable String scope)
+        implements Minted {
+
+      @Override
+      public String endpoint() {
+        return tokenEndpoint;
+      }
+    }
+
+    /**
+     * A token of an installation of a GitHub App.
+     *
+     * @param api where GitHub's API is; {@code https://api.github.com} if null
+     * @param appId the app's id, or its client id
+     * @param installationId the installation
+     * @param secret the app's private key
+     * @param repositories names of the repositories that the token is for; all if null
+     * @param permissions what the token may do; all that the app may if null
+     */
+    record GitHubApp(
+        @Nullable String api,
+        String appId,
+        String installationId,
+        Credential secret,
+        @Nullable List<String> repositories,
+        @Nullable Map<String, String> permissions)
+        implements Minted {
+
+      @Override
+      public String endpoint() {
+        return (api == null ? "https://api.github.com" : api)
+            + "/app/installations/"
+            + installationId
+            + "/access_tokens";
+      }
+    }
+
     /**
      * Several fields of one secret, read together so that they belong together. Nobody writes it: a
      * compiled {@link Destination} has it where its slots name fields.

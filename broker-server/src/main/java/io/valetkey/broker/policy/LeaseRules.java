@@ -45,7 +45,7 @@ final class LeaseRules {
     if (originError != null) {
       errors.invalid("/origin", originError);
     }
-    DestinationRules.checkMount(dynamic.mount(), errors);
+    DestinationRules.checkMount("/credential/mount", dynamic.mount(), errors);
     checkRole("/credential/role", dynamic.role(), errors);
     if (Boolean.TRUE.equals(dynamic.fixed()) && !engine.hasStaticRoles()) {
       errors.invalid("/credential/static", "must be left out: the engine has no static roles");

@@ -3,6 +3,7 @@ package io.valetkey.broker.policy;
 import io.valetkey.broker.policy.AgentSpec.Identity;
 import io.valetkey.broker.policy.DestinationSpec.AuditDetail;
 import io.valetkey.broker.policy.DestinationSpec.Credential;
+import io.valetkey.broker.policy.DestinationSpec.Credential.ClientAuthentication;
 import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
 import io.valetkey.broker.policy.DestinationSpec.Slot;
 import io.valetkey.broker.policy.GrantSpec.Limits;
@@ -112,6 +113,33 @@ public final class ResourceJson {
   private static Credential credential(JsonFields fields) {
     String source = fields.text("source");
     return switch (source) {
+      case "oauth-client-credentials" ->
+          new Credential.ClientCredentials(
+              fields.requiredText("tokenEndpoint"),
+              fields.requiredText("clientId"),
+              authentication(fields),
+              secret(fields),
+              fields.text("keyId"),
+              fields.text("scope"),
+              fields.text("audience"),
+              fields.text("resource"));
+      case "oauth-jwt-bearer" ->
+          new Credential.JwtBearer(
+              fields.requiredText("tokenEndpoint"),
+              fields.requiredText("issuer"),
+              fields.text("subject"),
+              fields.text("audience"),
+              secret(fields),
+              fields.text("keyId"),
+              fields.text("scope"));
+      case "github-app" ->
+          new Credential.GitHubApp(
+              fields.text("api"),
+              fields.requiredText("appId"),
+              fields.requiredText("installationId"),
+              secret(fields),
+              fields.texts("repositories"),
+              fields.textMap("permissions"));
       case "vault-kv" ->
           new Credential.VaultKv(
               fields.requiredText("mount"), fields.requiredText("path"), fields.text("field"));
@@ -132,10 +160,22 @@ public final class ResourceJson {
         fields.error(
             "source",
             FieldError.UNSUPPORTED,
-            "is not a supported source; supported now: vault-kv, vault-dynamic, file");
+            "is not a supported source; supported now: vault-kv, vault-dynamic, file,"
+                + " oauth-client-credentials, oauth-jwt-bearer, github-app");
         yield NO_CREDENTIAL;
       }
     };
+  }
+
+  private static ClientAuthentication authentication(JsonFields fields) {
+    ClientAuthentication written = fields.choice("authentication", ClientAuthentication.class);
+    return written == null ? ClientAuthentication.CLIENT_SECRET_BASIC : written;
+  }
+
+  /** What proves who we are to a provider: stored, and nothing that has to be fetched in turn. */
+  private static Credential secret(JsonFields fields) {
+    return fields.required(
+        "secret", fields.nested("secret", ResourceJson::credential), NO_CREDENTIAL);
   }
 
   private static Slot slot(JsonFields fields) {

@@ -9,6 +9,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -19,12 +20,14 @@ final class CachedCredential {
 
   private static final Logger log = LoggerFactory.getLogger(CachedCredential.class);
 
+  private static final Duration LONGEST_MARGIN = Duration.ofMinutes(1);
+
   private final DestinationSpec.Credential reference;
-  private final Supplier<CredentialFields> source;
+  private final Supplier<Loaded> source;
   private final CredentialSettings settings;
   private final Clock clock;
   private final AtomicLong versions;
-  private final Runnable onLoaded;
+  private final Consumer<Duration> onLoaded;
 
   private volatile @Nullable UpstreamCredential good;
   private volatile Instant lastUsed;
@@ -36,11 +39,11 @@ final class CachedCredential {
 
   CachedCredential(
       DestinationSpec.Credential reference,
-      Supplier<CredentialFields> source,
+      Supplier<Loaded> source,
       CredentialSettings settings,
       Clock clock,
       AtomicLong versions,
-      Runnable onLoaded) {
+      Consumer<Duration> onLoaded) {
     this.reference = reference;
     this.source = source;
     this.settings = settings;
@@ -66,8 +69,8 @@ final class CachedCredential {
     Instant now = clock.instant();
     lastUsed = now;
     UpstreamCredential current = good;
-    if (current != null && isYounger(current, now, settings.ttl())) {
-      if (!isYounger(current, now, settings.ttl().dividedBy(2))) {
+    if (current != null && now.isBefore(freshUntil(current))) {
+      if (!now.isBefore(aheadFrom(current))) {
         var _ = fetch(now);
       }
       return CompletableFuture.completedFuture(current);
@@ -87,11 +90,41 @@ final class CachedCredential {
     Instant now = clock.instant();
     return underWay == null
         && !now.isBefore(notAgainBefore)
-        && (current == null || !isYounger(current, now, CredentialSettings.MAX_AGE));
+        && (current == null || !now.isBefore(usableUntil(current)));
   }
 
-  private static boolean isYounger(UpstreamCredential credential, Instant now, Duration age) {
-    return now.isBefore(credential.fetchedAt().plus(age));
+  /** Until when it is given out without waiting for its source. */
+  private Instant freshUntil(UpstreamCredential credential) {
+    Instant end = credential.until();
+    return end == null
+        ? credential.fetchedAt().plus(settings.ttl())
+        : end.minus(margin(credential, end));
+  }
+
+  /** From when on it is fetched anew although it is fresh. */
+  private Instant aheadFrom(UpstreamCredential credential) {
+    Instant end = credential.until();
+    return end == null
+        ? credential.fetchedAt().plus(settings.ttl().dividedBy(2))
+        : end.minus(margin(credential, end).multipliedBy(2));
+  }
+
+  /** Until when it may be used if its source is away. */
+  private static Instant usableUntil(UpstreamCredential credential) {
+    Instant end = credential.until();
+    return end == null ? credential.fetchedAt().plus(CredentialSettings.MAX_AGE) : end;
+  }
+
+  /** A tenth of a token's life, a minute at most: a request with it takes a while to arrive. */
+  private static Duration margin(UpstreamCredential credential, Instant end) {
+    Duration tenth = Duration.between(credential.fetchedAt(), end).dividedBy(10);
+    return tenth.compareTo(LONGEST_MARGIN) > 0 ? LONGEST_MARGIN : tenth;
+  }
+
+  private @Nullable Instant end(Loaded answer) {
+    Instant most = clock.instant().plus(CredentialSettings.MAX_TOKEN_AGE);
+    Instant until = answer.until();
+    return until == null || until.isBefore(most) ? until : most;
   }
 
   /** Joins the fetch under way, repeats the answer of one that was just now, or begins one. */
@@ -109,7 +142,7 @@ final class CachedCredential {
       }
     }
     CompletableFuture<UpstreamCredential> flight = new CompletableFuture<>();
-    CompletableFuture<CredentialFields> answer = new CompletableFuture<>();
+    CompletableFuture<Loaded> answer = new CompletableFuture<>();
     Thread reader = Thread.ofVirtual().name("upstream-credential").unstarted(() -> read(answer));
     var _ =
         answer
@@ -127,7 +160,7 @@ final class CachedCredential {
 
   // Whatever goes wrong has to end the fetch, or its reference would wait for ever.
   @SuppressWarnings("CatchingUnchecked")
-  private void read(CompletableFuture<CredentialFields> answer) {
+  private void read(CompletableFuture<Loaded> answer) {
     try {
       answer.complete(source.get());
     } catch (Throwable e) {
@@ -137,23 +170,26 @@ final class CachedCredential {
 
   private void settle(
       CompletableFuture<UpstreamCredential> flight,
-      @Nullable CredentialFields value,
+      @Nullable Loaded value,
       @Nullable Throwable failure) {
     if (value != null) {
-      flight.complete(loaded(value));
-      onLoaded.run();
+      UpstreamCredential loaded = loaded(value);
+      flight.complete(loaded);
+      onLoaded.accept(Duration.between(clock.instant(), usableUntil(loaded)));
     } else {
       flight.completeExceptionally(failed(failure));
     }
   }
 
-  private synchronized UpstreamCredential loaded(CredentialFields value) {
+  private synchronized UpstreamCredential loaded(Loaded answer) {
+    CredentialFields value = answer.fields();
     UpstreamCredential before = good;
     long version =
         before != null && before.fields().equals(value)
             ? before.version()
             : versions.incrementAndGet();
-    UpstreamCredential loaded = new UpstreamCredential(value, version, clock.instant());
+    UpstreamCredential loaded =
+        new UpstreamCredential(value, version, clock.instant(), end(answer));
     good = loaded;
     lastFailure = null;
     ended();
@@ -198,7 +234,7 @@ final class CachedCredential {
             own.complete(value);
           } else if (failure instanceof SourceAwayException
               && old != null
-              && isYounger(old, clock.instant(), CredentialSettings.MAX_AGE)) {
+              && clock.instant().isBefore(usableUntil(old))) {
             own.complete(old);
           } else {
             own.completeExceptionally(failure);

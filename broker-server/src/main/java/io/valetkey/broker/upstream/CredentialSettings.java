@@ -22,6 +22,12 @@ public record CredentialSettings(
    */
   public static final Duration MAX_AGE = Duration.ofMinutes(5);
 
+  /**
+   * The greatest age of a provider's token, however long the provider says that it lives. Such a
+   * token is used until shortly before its end.
+   */
+  public static final Duration MAX_TOKEN_AGE = Duration.ofHours(1);
+
   /** Checks the ranges. */
   public CredentialSettings {
     within("ttl", ttl, MAX_AGE);

@@ -34,6 +34,11 @@ public interface CredentialSource<R extends DestinationSpec.Credential> {
     throw CredentialText.refused(reference, "has no fields");
   }
 
+  /** Reads a private key now, which may have line breaks; otherwise as {@link #read}. */
+  default SecretValue readKey(R reference) {
+    throw CredentialText.refused(reference, "holds no keys");
+  }
+
   /**
    * The place of a source that is not configured: it refuses every reference.
    *
@@ -43,6 +48,11 @@ public interface CredentialSource<R extends DestinationSpec.Credential> {
     return new CredentialSource<>() {
       @Override
       public SecretValue read(R reference) {
+        throw CredentialText.refused(reference, "cannot be read: " + setting + " is not set");
+      }
+
+      @Override
+      public SecretValue readKey(R reference) {
         throw CredentialText.refused(reference, "cannot be read: " + setting + " is not set");
       }
 

@@ -30,6 +30,8 @@ final class CredentialText {
                   + kv.path()
                   + (kv.field() == null ? "" : "#" + kv.field()));
       case DestinationSpec.Credential.Fields fields -> name(fields.of());
+      case DestinationSpec.Credential.Minted minted ->
+          printable("the token of " + minted.endpoint());
       case DestinationSpec.Credential.VaultDynamic dynamic ->
           printable("vault-dynamic " + dynamic.mount() + "/" + dynamic.role());
     };
@@ -46,6 +48,21 @@ final class CredentialText {
    */
   static SecretValue check(DestinationSpec.Credential reference, String text) {
     return check(reference, "", text);
+  }
+
+  /**
+   * Accepts a private key, which has line breaks and goes into no header.
+   *
+   * @throws RefusedException if it is empty or too large
+   */
+  static SecretValue key(DestinationSpec.Credential reference, String text) {
+    if (text.isBlank()) {
+      throw refused(reference, "is empty");
+    }
+    if (text.length() > MAX_BYTES) {
+      throw refused(reference, "is larger than 16 KiB");
+    }
+    return SecretValue.of(text);
   }
 
   /**

@@ -54,6 +54,11 @@ public final class FileSource implements CredentialSource<DestinationSpec.Creden
     return CredentialText.check(reference, content(reference));
   }
 
+  @Override
+  public SecretValue readKey(DestinationSpec.Credential.File reference) {
+    return CredentialText.key(reference, content(reference));
+  }
+
   /** Reads the file as one JSON object of texts, in the strict form of {@link StrictJson}. */
   @Override
   public CredentialFields read(

@@ -2,6 +2,7 @@ package io.valetkey.broker.upstream;
 
 import io.valetkey.broker.secret.SecretValue;
 import java.time.Instant;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A real credential in memory. It does not print itself.
@@ -14,11 +15,14 @@ public final class UpstreamCredential {
   private final CredentialFields fields;
   private final long version;
   private final Instant fetchedAt;
+  private final @Nullable Instant until;
 
-  UpstreamCredential(CredentialFields fields, long version, Instant fetchedAt) {
+  UpstreamCredential(
+      CredentialFields fields, long version, Instant fetchedAt, @Nullable Instant until) {
     this.fields = fields;
     this.version = version;
     this.fetchedAt = fetchedAt;
+    this.until = until;
   }
 
   /** The credential as its source holds it. */
@@ -47,6 +51,11 @@ public final class UpstreamCredential {
   /** When the source was last asked and gave this value. */
   public Instant fetchedAt() {
     return fetchedAt;
+  }
+
+  /** When it ends by itself, if it is a provider's token; null if it is a stored one. */
+  @Nullable Instant until() {
+    return until;
   }
 
   @Override

@@ -3,7 +3,9 @@ package io.valetkey.broker.upstream;
 import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.secret.SecretValue;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
@@ -18,13 +20,15 @@ import java.util.concurrent.atomic.AtomicLong;
  * <p>A value is used for its ttl and fetched anew in the background from half of it on, so that in
  * steady use nobody waits for a source. One reference is fetched once at a time, however many ask.
  * If its source does not answer, a value is used up to {@link CredentialSettings#MAX_AGE}; if the
- * source answers that there is none, it is gone at once. Whatever is older than that age is removed
- * from memory, used or not.
+ * source answers that there is none, it is gone at once. A token of a provider is used until
+ * shortly before its end instead, an hour at most. Whatever is older than that age is removed from
+ * memory, used or not.
  */
 public final class UpstreamCredentials implements AutoCloseable {
 
   private final CredentialSource<DestinationSpec.Credential.File> files;
   private final CredentialSource<DestinationSpec.Credential.VaultKv> vault;
+  private final ProviderTokens tokens;
   private final CredentialSettings settings;
   private final Clock clock;
   private final AtomicLong versions = new AtomicLong();
@@ -37,15 +41,18 @@ public final class UpstreamCredentials implements AutoCloseable {
    *
    * @param files answers for references to files; {@link CredentialSource#unconfigured} if none
    * @param vault answers for references into Vault; likewise
+   * @param providers the way to providers of tokens
    * @param clock measures the age of values
    */
   public UpstreamCredentials(
       CredentialSource<DestinationSpec.Credential.File> files,
       CredentialSource<DestinationSpec.Credential.VaultKv> vault,
+      ProviderHttp providers,
       CredentialSettings settings,
       Clock clock) {
     this.files = files;
     this.vault = vault;
+    this.tokens = new ProviderTokens(providers, this::secret, this::key, clock);
     this.settings = settings;
     this.clock = clock;
   }
@@ -114,10 +121,33 @@ public final class UpstreamCredentials implements AutoCloseable {
                 key, () -> read(key), settings, clock, versions, this::scheduleSweep));
   }
 
-  private CredentialFields read(DestinationSpec.Credential reference) {
+  private Loaded read(DestinationSpec.Credential reference) {
+    return reference instanceof DestinationSpec.Credential.Minted minted
+        ? tokens.fetch(minted)
+        : new Loaded(stored(reference), null);
+  }
+
+  private SecretValue secret(DestinationSpec.Credential reference) {
     return switch (reference) {
-      case DestinationSpec.Credential.File file -> CredentialFields.of(files.read(file));
-      case DestinationSpec.Credential.VaultKv kv -> CredentialFields.of(vault.read(kv));
+      case DestinationSpec.Credential.File file -> files.read(file);
+      case DestinationSpec.Credential.VaultKv kv -> vault.read(kv);
+      case DestinationSpec.Credential other ->
+          throw CredentialText.refused(other, "is not one text");
+    };
+  }
+
+  private SecretValue key(DestinationSpec.Credential reference) {
+    return switch (reference) {
+      case DestinationSpec.Credential.File file -> files.readKey(file);
+      case DestinationSpec.Credential.VaultKv kv -> vault.readKey(kv);
+      case DestinationSpec.Credential other -> throw CredentialText.refused(other, "holds no key");
+    };
+  }
+
+  private CredentialFields stored(DestinationSpec.Credential reference) {
+    return switch (reference) {
+      case DestinationSpec.Credential.File _, DestinationSpec.Credential.VaultKv _ ->
+          CredentialFields.of(secret(reference));
       case DestinationSpec.Credential.Fields(
               DestinationSpec.Credential.File file,
               List<String> required,
@@ -130,6 +160,8 @@ public final class UpstreamCredentials implements AutoCloseable {
           vault.read(kv, required, optional);
       case DestinationSpec.Credential.Fields fields ->
           throw CredentialText.refused(fields, "has no fields");
+      case DestinationSpec.Credential.Minted minted ->
+          throw CredentialText.refused(minted, "is not stored");
       case DestinationSpec.Credential.VaultDynamic dynamic ->
           throw CredentialText.refused(dynamic, "is leased to agents, not used by the gateway");
     };
@@ -141,9 +173,8 @@ public final class UpstreamCredentials implements AutoCloseable {
         .ifPresent(oldest -> entries.remove(oldest.getKey(), oldest.getValue()));
   }
 
-  private void scheduleSweep() {
-    CompletableFuture.delayedExecutor(
-            CredentialSettings.MAX_AGE.toMillis(), TimeUnit.MILLISECONDS, Runnable::run)
+  private void scheduleSweep(Duration after) {
+    CompletableFuture.delayedExecutor(after.toMillis(), TimeUnit.MILLISECONDS, Runnable::run)
         .execute(this::sweep);
   }
 

@@ -29,8 +29,17 @@ public final class VaultKvSource implements CredentialSource<DestinationSpec.Cre
 
   @Override
   public SecretValue read(DestinationSpec.Credential.VaultKv reference) {
+    return CredentialText.check(reference, text(reference));
+  }
+
+  @Override
+  public SecretValue readKey(DestinationSpec.Credential.VaultKv reference) {
+    return CredentialText.key(reference, text(reference));
+  }
+
+  private String text(DestinationSpec.Credential.VaultKv reference) {
     return switch (data(reference).get(reference.field())) {
-      case String text -> CredentialText.check(reference, text);
+      case String text -> text;
       case null -> throw CredentialText.refused(reference, "has no such field");
       default -> throw CredentialText.refused(reference, "is not text");
     };

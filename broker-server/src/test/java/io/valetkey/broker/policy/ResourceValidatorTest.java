@@ -181,6 +181,58 @@ class ResourceValidatorTest {
       delimiter = '|',
       textBlock =
           """
+          "source":"oauth-client-credentials","tokenEndpoint":"https://a.test/t?x=1","clientId":"c" | ''
+          "source":"oauth-client-credentials","tokenEndpoint":"http://127.0.0.1/t","clientId":"c" | /credential/tokenEndpoint
+          "source":"oauth-client-credentials","tokenEndpoint":"https://169.254.169.254/t","clientId":"c" | /credential/tokenEndpoint
+          "source":"oauth-client-credentials","tokenEndpoint":"https://u@a.test/t","clientId":"c" | /credential/tokenEndpoint
+          "source":"oauth-client-credentials","tokenEndpoint":"https://a.test/t","clientId":"" | /credential/clientId
+          "source":"oauth-client-credentials","tokenEndpoint":"https://a.test/t","clientId":"c","scope":"a  b" | /credential/scope
+          "source":"oauth-jwt-bearer","tokenEndpoint":"https://a.test/t","issuer":"i","subject":"s","scope":"a b" | ''
+          "source":"oauth-jwt-bearer","tokenEndpoint":"https://a.test/t","issuer":"i","audience":"a\\nb" | /credential/audience
+          "source":"github-app","appId":"1","installationId":"2","repositories":["a"],"permissions":{"contents":"read"} | ''
+          "source":"github-app","appId":"1","installationId":"2/.." | /credential/installationId
+          "source":"github-app","appId":"1","installationId":"2","api":"https://a.test/" | /credential/api
+          "source":"github-app","appId":"1","installationId":"2","repositories":["a/b"] | /credential/repositories
+          "source":"github-app","appId":"1","installationId":"2","repositories":[] | /credential/repositories
+          "source":"github-app","appId":"1","installationId":"2","permissions":{"contents":"all"} | /credential/permissions/contents
+          """)
+  void check_ofTokensThatProvidersMake(String fields, String pointer) {
+    String document =
+        """
+        {"kind":"http","origin":"https://a.test",
+         "credential":{%s,"secret":{"source":"file","name":"f"}}}\
+        """
+            .formatted(fields);
+    assertThat(pointers(ResourceKind.DESTINATION, document))
+        .isEqualTo(pointer.isEmpty() ? List.of() : List.of(pointer));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          {"source":"vault-kv","mount":"sys","path":"a","field":"f"} | /credential/secret/mount
+          {"source":"vault-kv","mount":"secret","path":"a"}          | /credential/secret/field
+          {"source":"file","name":"../f"}                            | /credential/secret/name
+          {"source":"vault-dynamic","mount":"m","role":"r"}          | /credential/secret/source
+          {"source":"github-app","appId":"1","installationId":"2","secret":{"source":"file","name":"f"}} | /credential/secret/source
+          """)
+  void check_ofWhatProvesUsToAProvider_takesOnlyWhatIsStored(String secret, String pointer) {
+    String document =
+        """
+        {"kind":"http","origin":"https://a.test","credential":{"source":"oauth-jwt-bearer",
+         "tokenEndpoint":"https://a.test/t","issuer":"i","secret":%s}}\
+        """
+            .formatted(secret);
+    assertThat(pointers(ResourceKind.DESTINATION, document)).containsExactly(pointer);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
           ,"field":"a" | "signing":{"type":"aws-sigv4","service":"s3","region":"eu-central-1"} | /credential/field
           ''           | "signing":{"type":"aws-sigv4","service":"s3","region":"eu-central-1"} | ''
           ''           | "signing":{"type":"aws-sigv4","service":"S3","region":"eu-central-1"} | /signing/service

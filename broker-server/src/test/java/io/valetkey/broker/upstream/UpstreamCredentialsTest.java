@@ -40,6 +40,7 @@ class UpstreamCredentialsTest {
             return SecretValue.of(answer.get());
           },
           CredentialSource.unconfigured("valetkey.vault.uri"),
+          ProviderTokensTest.nowhere(),
           SETTINGS,
           clock);
 

@@ -53,7 +53,11 @@ class VaultFaultTest {
                 CALLS));
     credentials =
         new UpstreamCredentials(
-            CredentialSource.unconfigured("x"), new VaultKvSource(connection), SETTINGS, clock);
+            CredentialSource.unconfigured("x"),
+            new VaultKvSource(connection),
+            ProviderTokensTest.nowhere(),
+            SETTINGS,
+            clock);
   }
 
   @AfterEach

@@ -160,7 +160,12 @@ class VaultKvSourceTest {
     MovableClock clock = new MovableClock(Instant.parse("2026-11-01T00:00:00Z"));
     CredentialSettings settings = CredentialSettings.defaults();
     try (UpstreamCredentials credentials =
-        new UpstreamCredentials(CredentialSource.unconfigured("x"), source, settings, clock)) {
+        new UpstreamCredentials(
+            CredentialSource.unconfigured("x"),
+            source,
+            ProviderTokensTest.nowhere(),
+            settings,
+            clock)) {
       assertThat(of(credentials, "agents/rotated")).isEqualTo("canary-1");
       vault.put("secret", "agents/rotated", Map.of("api_key", "canary-2"));
       clock.advance(settings.ttl());

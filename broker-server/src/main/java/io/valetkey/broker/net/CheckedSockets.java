@@ -1,4 +1,4 @@
-package io.valetkey.broker.identity;
+package io.valetkey.broker.net;
 
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -24,12 +24,12 @@ import org.jspecify.annotations.Nullable;
  * TLS sockets that ask about the very address they are about to connect to. The name has been
  * resolved by then, so what was asked about and what is connected to cannot differ.
  */
-final class CheckedSockets extends SSLSocketFactory {
+public final class CheckedSockets extends SSLSocketFactory {
 
   private final SSLSocketFactory tls;
-  private final Predicate<InetAddress> mayConnect;
+  private final Predicate<InetSocketAddress> mayConnect;
 
-  private CheckedSockets(SSLSocketFactory tls, Predicate<InetAddress> mayConnect) {
+  private CheckedSockets(SSLSocketFactory tls, Predicate<InetSocketAddress> mayConnect) {
     this.tls = tls;
     this.mayConnect = mayConnect;
   }
@@ -40,15 +40,21 @@ final class CheckedSockets extends SSLSocketFactory {
    * @param caCertificatePem the only CAs that count; the platform's if null
    * @throws IOException if the PEM holds no certificate
    */
-  static CheckedSockets trusting(
-      @Nullable String caCertificatePem, Predicate<InetAddress> mayConnect) throws IOException {
+  public static CheckedSockets trusting(
+      @Nullable String caCertificatePem, Predicate<InetSocketAddress> mayConnect)
+      throws IOException {
     try {
       SSLContext context = SSLContext.getInstance("TLS");
       context.init(null, caCertificatePem == null ? null : only(caCertificatePem), null);
-      return new CheckedSockets(context.getSocketFactory(), mayConnect);
+      return of(context, mayConnect);
     } catch (GeneralSecurityException e) {
       throw new IOException("the CA certificate cannot be used", e);
     }
+  }
+
+  /** Makes a factory of connections that are made in this context. */
+  public static CheckedSockets of(SSLContext context, Predicate<InetSocketAddress> mayConnect) {
+    return new CheckedSockets(context.getSocketFactory(), mayConnect);
   }
 
   private static TrustManager[] only(String pem) throws GeneralSecurityException, IOException {
@@ -123,9 +129,9 @@ final class CheckedSockets extends SSLSocketFactory {
 
   private static final class CheckedSocket extends Socket {
 
-    private final Predicate<InetAddress> mayConnect;
+    private final Predicate<InetSocketAddress> mayConnect;
 
-    CheckedSocket(Predicate<InetAddress> mayConnect) {
+    CheckedSocket(Predicate<InetSocketAddress> mayConnect) {
       this.mayConnect = mayConnect;
     }
 
@@ -133,7 +139,7 @@ final class CheckedSockets extends SSLSocketFactory {
     public void connect(SocketAddress endpoint, int timeout) throws IOException {
       if (!(endpoint instanceof InetSocketAddress internet)
           || internet.getAddress() == null
-          || !mayConnect.test(internet.getAddress())) {
+          || !mayConnect.test(internet)) {
         throw new IOException("the address is not allowed");
       }
       super.connect(endpoint, timeout);

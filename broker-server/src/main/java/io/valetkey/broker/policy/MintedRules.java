@@ -1,0 +1,112 @@
+package io.valetkey.broker.policy;
+
+import io.valetkey.broker.policy.DestinationSpec.Credential;
+import java.net.InetAddress;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Predicate;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/** What a credential must be that a provider makes for us. */
+final class MintedRules {
+
+  /** Words of RFC 6749 section 3.3 with single spaces between. */
+  private static final Pattern SCOPE = Pattern.compile("[!#-\\[\\]-~]+(?: [!#-\\[\\]-~]+)*");
+
+  private static final Pattern PRINTABLE = Pattern.compile("[ -~]{1,512}");
+  private static final Pattern APP = Pattern.compile("[A-Za-z0-9._-]{1,64}");
+  private static final Pattern INSTALLATION = Pattern.compile("[0-9]{1,18}");
+  private static final Pattern REPOSITORY = Pattern.compile("[A-Za-z0-9._-]{1,100}");
+  private static final Pattern PERMISSION = Pattern.compile("[a-z_]{1,64}");
+  private static final Set<String> LEVELS = Set.of("read", "write", "admin");
+  private static final int MOST_REPOSITORIES = 500;
+  private static final int LONGEST_SCOPE = 2048;
+
+  private final Predicate<InetAddress> allowed;
+
+  /**
+   * Rules.
+   *
+   * @param allowed which addresses the gateway may connect to
+   */
+  MintedRules(Predicate<InetAddress> allowed) {
+    this.allowed = allowed;
+  }
+
+  void check(Credential.Minted minted, Errors errors) {
+    switch (minted) {
+      case Credential.ClientCredentials client -> {
+        checkEndpoint("/credential/tokenEndpoint", client.tokenEndpoint(), errors);
+        checkText("/credential/clientId", client.clientId(), errors);
+        checkText("/credential/keyId", client.keyId(), errors);
+        checkText("/credential/audience", client.audience(), errors);
+        checkText("/credential/resource", client.resource(), errors);
+        checkScope(client.scope(), errors);
+      }
+      case Credential.JwtBearer bearer -> {
+        checkEndpoint("/credential/tokenEndpoint", bearer.tokenEndpoint(), errors);
+        checkText("/credential/issuer", bearer.issuer(), errors);
+        checkText("/credential/subject", bearer.subject(), errors);
+        checkText("/credential/audience", bearer.audience(), errors);
+        checkText("/credential/keyId", bearer.keyId(), errors);
+        checkScope(bearer.scope(), errors);
+      }
+      case Credential.GitHubApp app -> checkGitHub(app, errors);
+    }
+  }
+
+  private void checkGitHub(Credential.GitHubApp app, Errors errors) {
+    if (app.api() != null) {
+      checkEndpoint("/credential/api", app.api(), errors);
+      if (app.api().endsWith("/") || app.api().contains("?")) {
+        errors.invalid("/credential/api", "must have no final slash and no query");
+      }
+    }
+    if (!APP.matcher(app.appId()).matches()) {
+      errors.invalid("/credential/appId", "must be the id of an app, or its client id");
+    }
+    if (!INSTALLATION.matcher(app.installationId()).matches()) {
+      errors.invalid("/credential/installationId", "must be a number, as text");
+    }
+    List<String> repositories = app.repositories() == null ? List.of("any") : app.repositories();
+    if (repositories.isEmpty() || repositories.size() > MOST_REPOSITORIES) {
+      errors.invalid("/credential/repositories", "must have 1 to 500 entries");
+    } else if (!repositories.stream().allMatch(name -> REPOSITORY.matcher(name).matches())) {
+      errors.invalid("/credential/repositories", "must be names without their owner");
+    }
+    Map<String, String> permissions =
+        app.permissions() == null ? Map.of("any", "read") : app.permissions();
+    if (permissions.isEmpty()) {
+      errors.invalid("/credential/permissions", "must name one at least");
+    }
+    permissions.forEach((name, level) -> {
+      if (!PERMISSION.matcher(name).matches() || !LEVELS.contains(level)) {
+        errors.invalid(
+            FieldError.join("/credential/permissions", name), "must be read, write or admin");
+      }
+    });
+  }
+
+  private void checkEndpoint(String at, String url, Errors errors) {
+    String error = WebAddress.urlError(url, allowed);
+    if (error != null) {
+      errors.invalid(at, error);
+    } else if (!url.startsWith("https://")) {
+      errors.invalid(at, "must be an https URL");
+    }
+  }
+
+  private static void checkText(String at, @Nullable String text, Errors errors) {
+    if (text != null && !PRINTABLE.matcher(text).matches()) {
+      errors.invalid(at, "must be 1 to 512 printable ASCII characters");
+    }
+  }
+
+  private static void checkScope(@Nullable String scope, Errors errors) {
+    if (scope != null && (scope.length() > LONGEST_SCOPE || !SCOPE.matcher(scope).matches())) {
+      errors.invalid("/credential/scope", "must be scopes with single spaces between");
+    }
+  }
+}
