@@ -13,6 +13,7 @@ import io.valetkey.broker.gateway.BrokerCredentials;
 import io.valetkey.broker.gateway.BrokerPermissions;
 import io.valetkey.broker.gateway.ExchangeCutter;
 import io.valetkey.broker.gateway.ExchangeReport;
+import io.valetkey.broker.gateway.ForwardProxy;
 import io.valetkey.broker.gateway.GatewayServer;
 import io.valetkey.broker.gateway.GatewaySettings;
 import io.valetkey.broker.gateway.GatewayTelemetry;
@@ -114,6 +115,9 @@ class GatewayRoleConfiguration {
             telemetry,
             clock);
     certificate.onRenewal(gateway::renew);
+    if (own.forward() != null) {
+      gateway.forward(new ForwardProxy(vertx, gateway, own.forward(), certificate.current()));
+    }
     return gateway;
   }
 

@@ -242,6 +242,19 @@ public final class Access {
     }
   }
 
+  /**
+   * Whether this is the origin of the destination, in the policy as it is now. Decides nothing.
+   *
+   * @param origin scheme, host and port, the port always written
+   * @throws RefusedException if the view of the policy is too old to tell
+   */
+  public boolean isOrigin(String name, String origin) {
+    Destination destination = policy.get().destination(name);
+    return destination != null
+        && destination.kind() == DestinationKind.HTTP
+        && destination.originWithPort().equals(origin);
+  }
+
   /** Whether this replica would know by now if something had been stopped. Never blocks. */
   public boolean isCurrent() {
     return stops.isFresh();

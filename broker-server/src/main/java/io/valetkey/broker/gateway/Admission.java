@@ -99,23 +99,24 @@ final class Admission {
   /**
    * Takes the request through all steps.
    *
+   * @param entrance the way by which it came in
    * @return fails with a {@link RefusedException} at the first step that refuses
    */
-  CompletableFuture<Admitted> admit(Guard.Head head, Exchange exchange) {
+  CompletableFuture<Admitted> admit(Entrance entrance, Guard.Head head, Exchange exchange) {
     Trace trace = exchange.trace();
     try {
-      var accepted = trace.step("guard", () -> Guard.accept(head));
-      exchange.entry().destination(accepted.destination());
+      var accepted = trace.step("guard", () -> entrance.accept(head));
+      noteTarget(accepted, exchange);
       exchange.entry().detail("method", accepted.method());
       exchange.method(accepted.method());
       exchange.entry().detail("path", accepted.path().raw());
-      String token = trace.step("read_token", () -> TokenSlots.read(accepted.fields()));
+      String token = trace.step("read_token", () -> entrance.token(accepted.fields()));
       Caller caller = trace.step("verify_token", () -> permissions.verify(token));
       exchange.entry().caller(caller);
       exchange.live(live.add(caller, clock.instant(), exchange::end));
       var possession =
           new Permissions.Possession(
-              TokenSlots.announcesProof(accepted.fields()),
+              entrance.announcesProof(accepted.fields()),
               accepted.fields().all("dpop"),
               accepted.method(),
               "/d/" + accepted.destination() + accepted.path().raw());
@@ -128,6 +129,27 @@ final class Admission {
     }
   }
 
+  private static void noteTarget(Guard.Accepted accepted, Exchange exchange) {
+    if (accepted.way() == Way.BASE_URL) {
+      exchange.entry().destination(accepted.destination());
+    } else {
+      exchange.entry().detail("origin", accepted.destination());
+    }
+  }
+
+  /**
+   * The destination that is asked for. An origin means the token's own destination if it is exactly
+   * that one's, else one that does not exist.
+   */
+  private String named(Guard.Accepted accepted, Caller caller, Exchange exchange) {
+    if (accepted.way() == Way.BASE_URL
+        || !permissions.isOrigin(caller.destination(), accepted.destination())) {
+      return accepted.destination();
+    }
+    exchange.entry().destination(caller.destination());
+    return caller.destination();
+  }
+
   private CompletableFuture<Permissions.Permit> permitted(
       Guard.Accepted accepted, Caller caller, Exchange exchange, int tries) {
     Permissions.Permit permit =
@@ -137,7 +159,11 @@ final class Admission {
                 "authorise",
                 () ->
                     permissions.authorise(
-                        caller, accepted.destination(), accepted.method(), accepted.path()));
+                        caller,
+                        named(accepted, caller, exchange),
+                        accepted.method(),
+                        accepted.path()));
+    requireSameOrigin(accepted, permit.target());
     checkLength(accepted, permit.target());
     live.used(caller);
     if (!permit.target().fullAudit() && !uses.isFirst(caller, permit)) {
@@ -189,6 +215,13 @@ final class Admission {
                       new RefusedException(
                           ProblemCode.UPSTREAM_UNREACHABLE, "the name has no address");
                 }));
+  }
+
+  /** The policy may have changed since the origin was looked up. */
+  private static void requireSameOrigin(Guard.Accepted accepted, Destination target) {
+    if (accepted.way() != Way.BASE_URL && !accepted.destination().equals(target.originWithPort())) {
+      throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "the origin was changed");
+    }
   }
 
   private static void checkLength(Guard.Accepted accepted, Destination target) {

@@ -87,6 +87,11 @@ public final class BrokerPermissions implements Permissions {
   }
 
   @Override
+  public boolean isOrigin(String destination, String origin) {
+    return access.isOrigin(destination, origin);
+  }
+
+  @Override
   public Permit authorise(Caller caller, String destination, String method, RequestPath path) {
     // Asked again now that the exchange can be found: a revocation may have come in between.
     tokens.requireKey(caller.kid());

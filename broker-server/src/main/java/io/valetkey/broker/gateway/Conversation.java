@@ -214,9 +214,9 @@ final class Conversation {
     if (answering || response.closed()) {
       return;
     }
-    GatewayProblem problem = GatewayProblem.of(code, id);
+    GatewayProblem problem = Entrance.of(request.connection()).problem(code, id);
     response.setStatusCode(problem.code().status());
-    problem.fields().list().forEach(field -> response.putHeader(field.name(), field.value()));
+    problem.fields().list().forEach(field -> response.headers().add(field.name(), field.value()));
     boolean close = code.status() == 400 || hasUnreadBody() || draining.getAsBoolean();
     if (close) {
       response.putHeader("Connection", "close");

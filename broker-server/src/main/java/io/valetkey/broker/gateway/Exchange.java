@@ -26,6 +26,7 @@ final class Exchange {
   private Trail.Entry entry;
   private LiveExchanges.@Nullable Live live;
   private boolean recorded;
+  private @Nullable Way way;
   private @Nullable String method;
   private @Nullable String destination;
   private long admittedNanos;
@@ -56,6 +57,12 @@ final class Exchange {
 
   void live(LiveExchanges.Live registered) {
     live = registered;
+  }
+
+  /** The request came in this way. */
+  void way(Way taken) {
+    way = taken;
+    entry.detail("way", taken.word());
   }
 
   /** The request has this method, which is one of those that there are. */
@@ -196,6 +203,9 @@ final class Exchange {
   private Trail.Entry reopened() {
     Trail.Entry next = trail.open();
     next.detail("granted_as", entry.decisionId().toString());
+    if (way != null) {
+      next.detail("way", way.word());
+    }
     if (live != null) {
       Caller caller = Objects.requireNonNull(live).caller();
       next.caller(caller);

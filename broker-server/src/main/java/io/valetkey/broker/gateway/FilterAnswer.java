@@ -89,10 +89,12 @@ final class FilterAnswer {
 
   private void writeHead(HttpClientResponse response, Fields received) {
     Destination target = admitted.destination();
-    String ours = settings.publicUrl() + "/d/" + target.name();
-    Fields filtered =
-        new OwnAddress(ours, target.host(), target.port())
-            .rewrite(HeaderRules.forCaller(received, target.slot().header()));
+    Fields filtered = HeaderRules.forCaller(received, target.slot().header());
+    if (admitted.accepted().way() == Way.BASE_URL) {
+      // On every other way the caller knows the upstream by its own address.
+      String ours = settings.publicUrl() + "/d/" + target.name();
+      filtered = new OwnAddress(ours, target.host(), target.port()).rewrite(filtered);
+    }
     if (gzip != null) {
       filtered = filtered.without(CHANGED_BY_UNPACKING::contains);
     }

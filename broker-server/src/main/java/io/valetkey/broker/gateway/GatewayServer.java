@@ -9,6 +9,7 @@ import io.valetkey.broker.telemetry.Trace;
 import io.vertx.core.Context;
 import io.vertx.core.DeploymentOptions;
 import io.vertx.core.Future;
+import io.vertx.core.Handler;
 import io.vertx.core.VerticleBase;
 import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpConnection;
@@ -64,6 +65,7 @@ public final class GatewayServer {
   private final UpstreamPools pools;
   private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
   private volatile @Nullable KeyManagerFactory own;
+  private volatile @Nullable ForwardProxy forward;
   private volatile @Nullable String deployment;
   private long counts = -1;
   private volatile boolean draining;
@@ -101,6 +103,11 @@ public final class GatewayServer {
         new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred, telemetry);
   }
 
+  /** Opens and closes this together with the gateway. Call it before {@link #start}. */
+  public void forward(ForwardProxy proxy) {
+    forward = proxy;
+  }
+
   /** How many pools of upstream connections there are, about. */
   public long pools() {
     return pools.size();
@@ -129,6 +136,10 @@ public final class GatewayServer {
                 .deployVerticle(
                     () -> new Listener(), new DeploymentOptions().setInstances(listeners))
                 .toCompletionStage());
+    ForwardProxy proxy = forward;
+    if (proxy != null) {
+      await(proxy.start().toCompletionStage());
+    }
     counts = vertx.setPeriodic(COUNTS_MILLIS, id -> uses.flush(trail));
   }
 
@@ -137,36 +148,44 @@ public final class GatewayServer {
 
     @Override
     public Future<?> start() {
-      HttpServerOptions options =
-          new HttpServerOptions()
-              .setHttp2ClearTextEnabled(false)
-              .setMaxHeaderSize(HEADER_BYTES)
-              .setMaxInitialLineLength(REQUEST_LINE_BYTES)
-              .setDecompressionSupported(false)
-              .setCompressionSupported(false);
-      KeyManagerFactory keys = own;
-      if (keys != null) {
-        options
-            .setSsl(true)
-            .setUseAlpn(false)
-            .setKeyCertOptions(KeyCertOptions.wrap(keys))
-            .setEnabledSecureTransportProtocols(TLS_VERSIONS)
-            .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
-            .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
-      }
-      HttpServer server =
-          vertx
-              .createHttpServer(options)
-              .connectionHandler(GatewayServer.this::guard)
-              .requestHandler(GatewayServer.this::handle)
-              .invalidRequestHandler(GatewayServer.this::invalid);
+      HttpServer server = server(own, GatewayServer.this::guard);
       // To Vert.x any free port is a negative one, if all listeners are to share it.
       int port = settings.port() == 0 ? -1 : settings.port();
       return server.listen(port, settings.host()).onSuccess(servers::add);
     }
   }
 
-  private ServerSSLOptions tls(KeyManagerFactory keys) {
+  /**
+   * A server whose requests this gateway carries out. It does not listen yet.
+   *
+   * @param keys its certificate and key; null for plain HTTP
+   * @param onConnection must call {@link #guard} first
+   */
+  HttpServer server(@Nullable KeyManagerFactory keys, Handler<HttpConnection> onConnection) {
+    HttpServerOptions options =
+        new HttpServerOptions()
+            .setHttp2ClearTextEnabled(false)
+            .setMaxHeaderSize(HEADER_BYTES)
+            .setMaxInitialLineLength(REQUEST_LINE_BYTES)
+            .setDecompressionSupported(false)
+            .setCompressionSupported(false);
+    if (keys != null) {
+      options
+          .setSsl(true)
+          .setUseAlpn(false)
+          .setKeyCertOptions(KeyCertOptions.wrap(keys))
+          .setEnabledSecureTransportProtocols(TLS_VERSIONS)
+          .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
+          .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
+    }
+    return vertx
+        .createHttpServer(options)
+        .connectionHandler(onConnection)
+        .requestHandler(this::handle)
+        .invalidRequestHandler(this::invalid);
+  }
+
+  ServerSSLOptions tls(KeyManagerFactory keys) {
     return new ServerSSLOptions()
         .setKeyCertOptions(KeyCertOptions.wrap(keys))
         .setEnabledSecureTransportProtocols(TLS_VERSIONS)
@@ -183,6 +202,10 @@ public final class GatewayServer {
       return;
     }
     own = renewed;
+    ForwardProxy proxy = forward;
+    if (proxy != null) {
+      proxy.renew(renewed);
+    }
     for (HttpServer server : servers) {
       var _ =
           server
@@ -203,9 +226,13 @@ public final class GatewayServer {
     if (stopping != null) {
       deployment = null;
       vertx.cancelTimer(counts);
-      List<Future<Void>> ending = new ArrayList<>();
+      List<Future<?>> ending = new ArrayList<>();
       for (HttpServer server : servers) {
         ending.add(server.shutdown(settings.drain()));
+      }
+      ForwardProxy proxy = forward;
+      if (proxy != null) {
+        ending.add(proxy.shutdown(settings.drain()));
       }
       await(Future.join(ending).toCompletionStage());
       await(vertx.undeploy(stopping).toCompletionStage());
@@ -238,7 +265,8 @@ public final class GatewayServer {
     scrubbers.drop();
   }
 
-  private void guard(HttpConnection connection) {
+  /** Puts the guard before the parser of a connection. */
+  void guard(HttpConnection connection) {
     var pipeline = ((VertxConnection) connection).channel().pipeline();
     pipeline.addBefore(
         "httpDecoder",
@@ -275,7 +303,8 @@ public final class GatewayServer {
     request.headers().forEach((name, value) -> fields.add(name, value));
     var head = new Guard.Head(request.method().name(), request.uri(), fields);
     Context context = conversation.context();
-    CompletableFuture<Admission.Admitted> answer = admission.admit(head, conversation.exchange());
+    CompletableFuture<Admission.Admitted> answer =
+        admission.admit(Entrance.of(request.connection()), head, conversation.exchange());
     boolean here = answer.isDone(); // then this is the event loop still
     var _ =
         answer.whenComplete((admitted, failure) -> {
@@ -307,15 +336,18 @@ public final class GatewayServer {
     var pipeline = ((VertxConnection) request.connection()).channel().pipeline();
     WireGuardHandler guard = pipeline.get(WireGuardHandler.class);
     guard.begun();
-    return new Conversation(
-        vertx,
-        vertx.getOrCreateContext(),
-        request,
-        trail,
-        live,
-        bounds,
-        guard.exchangeAlarm(),
-        guard::ended);
+    var conversation =
+        new Conversation(
+            vertx,
+            vertx.getOrCreateContext(),
+            request,
+            trail,
+            live,
+            bounds,
+            guard.exchangeAlarm(),
+            guard::ended);
+    conversation.exchange().way(Entrance.of(request.connection()).way());
+    return conversation;
   }
 
   private <T> T await(java.util.concurrent.CompletionStage<T> stage) {

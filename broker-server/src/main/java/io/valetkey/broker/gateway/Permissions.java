@@ -45,6 +45,14 @@ public interface Permissions {
   CompletableFuture<Void> prove(String token, Caller caller, Possession possession);
 
   /**
+   * Whether this is the origin of a destination. Decides nothing; a name in its place does.
+   *
+   * @param origin scheme, host and port, the port always written
+   * @throws RefusedException if that cannot be told now
+   */
+  boolean isOrigin(String destination, String origin);
+
+  /**
    * Decides whether the request may be carried out, now: stops, agent, destination, grant, scopes,
    * limits.
    *

@@ -85,6 +85,7 @@ record OAuthError(
           EXPECTATION_FAILED,
           PRECONDITION_REQUIRED,
           UNAUTHORIZED,
+          PROXY_UNAUTHORIZED,
           INVALID_TOKEN,
           INSUFFICIENT_SCOPE,
           FORBIDDEN,

@@ -45,11 +45,13 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   final AtomicInteger lookups = new AtomicInteger();
   final AtomicInteger fetches = new AtomicInteger();
   final GatewayServer server;
+  final ForwardProxy forward;
   volatile String address = "127.0.0.1";
   volatile String credential = KEY;
   volatile String refreshedCredential = KEY;
   volatile ProblemCode undecidable;
   volatile boolean auditDown;
+  volatile boolean stopped;
   volatile boolean current = true;
   volatile Duration timeout = Duration.ofSeconds(5);
   volatile Duration maxStream = Duration.ofMinutes(15);
@@ -91,11 +93,17 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             null,
             telemetry(),
             Clock.systemUTC());
+    forward = new ForwardProxy(vertx, server, new ForwardSettings("127.0.0.1", 0, false), null);
+    server.forward(forward);
     server.start();
   }
 
   private static GatewayTelemetry telemetry() {
     return new GatewayTelemetry(new Telemetry(Traces.OFF), new SimpleMeterRegistry());
+  }
+
+  TestHttp proxyCaller() throws Exception {
+    return new TestHttp(forward.port());
   }
 
   TestHttp caller() throws Exception {
@@ -117,15 +125,28 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
 
   @Override
   public Caller verify(String token) {
+    if (token.startsWith("expired")) {
+      throw new RefusedException(ProblemCode.TOKEN_EXPIRED, "test");
+    }
     if (!token.startsWith("good")) {
       throw new RefusedException(ProblemCode.SIGNATURE_INVALID, "test");
     }
-    return new Caller("1." + token, "key", 1, "bot", "issuer", "subject", "up", Set.of("s"), null);
+    String destination = token.contains("other") ? "other" : "up";
+    String thumbprint = token.contains("bound") ? "thumbprint" : null;
+    return new Caller(
+        "1." + token, "key", 1, "bot", "issuer", "subject", destination, Set.of("s"), thumbprint);
   }
 
   @Override
   public CompletableFuture<Void> prove(String token, Caller caller, Possession possession) {
-    return CompletableFuture.completedFuture(null);
+    return (caller.keyThumbprint() != null) == possession.announced()
+        ? CompletableFuture.completedFuture(null)
+        : CompletableFuture.failedFuture(new RefusedException(ProblemCode.INVALID_TOKEN, "test"));
+  }
+
+  @Override
+  public boolean isOrigin(String destination, String origin) {
+    return destination.equals("up") && origin.equals("https://upstream.test:" + upstreamPort);
   }
 
   @Override
@@ -133,7 +154,10 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     if (undecidable != null) {
       throw new RefusedException(undecidable, "test");
     }
-    if (!destination.equals("up")) {
+    if (stopped) {
+      throw new RefusedException(ProblemCode.STOPPED, "test");
+    }
+    if (!destination.equals("up") || !caller.destination().equals("up")) {
       throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "test");
     }
     var scope =
