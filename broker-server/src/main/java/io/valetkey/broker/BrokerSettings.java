@@ -70,6 +70,7 @@ record BrokerSettings(
    * @param drain how long open exchanges may go on when the gateway stops
    * @param sslBundle the name of Spring's bundle with its own certificate; null for plain HTTP
    * @param forward how the forward proxy listens; null if there is none
+   * @param interception the authority of the forward proxy
    */
   record Gateway(
       String address,
@@ -78,7 +79,8 @@ record BrokerSettings(
       @Nullable Path trustedCertificates,
       Duration drain,
       @Nullable String sslBundle,
-      @Nullable ForwardSettings forward) {}
+      @Nullable ForwardSettings forward,
+      InterceptionSettings interception) {}
 
   /** What becomes of the settings that other parts read for themselves. */
   interface OtherSettings {
@@ -161,7 +163,8 @@ record BrokerSettings(
         reader.duration(
             "gateway.drain", SECOND.multipliedBy(25), Duration.ZERO, SECOND.multipliedBy(900)),
         reader.text("gateway.ssl-bundle"),
-        forward(reader));
+        forward(reader),
+        InterceptionSettings.read(reader, reader.text("gateway.forward.port") != null));
   }
 
   private static @Nullable ForwardSettings forward(SettingsReader reader) {

@@ -17,6 +17,7 @@ import io.valetkey.broker.gateway.ForwardProxy;
 import io.valetkey.broker.gateway.GatewayServer;
 import io.valetkey.broker.gateway.GatewaySettings;
 import io.valetkey.broker.gateway.GatewayTelemetry;
+import io.valetkey.broker.gateway.InterceptionCertificates;
 import io.valetkey.broker.gateway.LiveExchanges;
 import io.valetkey.broker.gateway.SelfTestRunner;
 import io.valetkey.broker.net.AddressRules;
@@ -94,6 +95,7 @@ class GatewayRoleConfiguration {
       GatewayCertificate certificate,
       GatewayTelemetry telemetry,
       Clock clock,
+      SslBundles bundles,
       ConfigurableEnvironment environment)
       throws GeneralSecurityException {
     BrokerSettings.Gateway own = settings.gateway();
@@ -116,7 +118,9 @@ class GatewayRoleConfiguration {
             clock);
     certificate.onRenewal(gateway::renew);
     if (own.forward() != null) {
-      gateway.forward(new ForwardProxy(vertx, gateway, own.forward(), certificate.current()));
+      InterceptionCertificates shown = InterceptionKeys.of(own.interception(), bundles, clock);
+      gateway.forward(
+          new ForwardProxy(vertx, gateway, own.forward(), shown, certificate.current()));
     }
     return gateway;
   }

@@ -109,6 +109,26 @@ public final class Access {
   }
 
   /**
+   * Whether this holder may open a tunnel to the destination, in which each request is a use of its
+   * own and decided for itself. Never throws for a refusal; a decision that grants has no rule.
+   */
+  public Decision decideTunnel(Holder holder, String wanted) {
+    try {
+      long epoch = stops.epoch();
+      Held held = held(holder, wanted);
+      if (held.destination().kind() != DestinationKind.HTTP) {
+        throw refused(ProblemCode.DESTINATION_UNKNOWN, "The destination is leased, not brokered");
+      }
+      List<String> scopes =
+          held.grant().scopes().stream().filter(holder.scopes()::contains).toList();
+      return new Decision.Granted(
+          held.agent().name(), held.destination(), scopes, Duration.ZERO, null, epoch);
+    } catch (RefusedException e) {
+      return decided(e);
+    }
+  }
+
+  /**
    * Whether a leased credential may be handed to this holder, or its life made longer. Never throws
    * for a refusal. A decision that grants has exactly one scope, and as its life what is left of
    * the grant.

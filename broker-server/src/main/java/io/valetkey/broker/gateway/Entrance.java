@@ -110,4 +110,27 @@ abstract sealed class Entrance {
       return GatewayProblem.ofProxy(reason, decisionId);
     }
   }
+
+  /** In a tunnel whose TLS ends here; the token is that of the CONNECT. */
+  static final class Intercepted extends Entrance {
+
+    private final Authority authority;
+    private final String token;
+
+    Intercepted(Authority authority, String token) {
+      super(Way.INTERCEPT);
+      this.authority = authority;
+      this.token = token;
+    }
+
+    @Override
+    Guard.Accepted accept(Guard.Head head) {
+      return Guard.acceptInside(authority, head);
+    }
+
+    @Override
+    String token(Fields fields) {
+      return token;
+    }
+  }
 }

@@ -28,12 +28,14 @@ public final class ForwardProxy {
   private final Vertx vertx;
   private final GatewayServer gateway;
   private final ForwardSettings settings;
+  private final ProxyGate.Shared shared;
   private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
   private volatile @Nullable KeyManagerFactory own;
 
   /**
    * Makes a proxy that does not listen yet; {@link GatewayServer#forward} opens and closes it.
    *
+   * @param certificates what is shown to programs in tunnels
    * @param own the gateway's own certificate and key; null if it has none
    * @throws IllegalArgumentException if TLS is wanted and there is no certificate
    */
@@ -41,6 +43,7 @@ public final class ForwardProxy {
       Vertx vertx,
       GatewayServer gateway,
       ForwardSettings settings,
+      InterceptionCertificates certificates,
       @Nullable KeyManagerFactory own) {
     if (settings.tls() && own == null) {
       throw new IllegalArgumentException("TLS needs a certificate");
@@ -48,6 +51,7 @@ public final class ForwardProxy {
     this.vertx = vertx;
     this.gateway = gateway;
     this.settings = settings;
+    this.shared = gateway.shared(certificates);
     this.own = settings.tls() ? own : null;
   }
 
@@ -97,5 +101,6 @@ public final class ForwardProxy {
     gateway.guard(connection);
     Channel channel = ((VertxConnection) connection).channel();
     Entrance.AbsoluteForm.INSTANCE.take(channel);
+    channel.pipeline().addBefore("wireGuard", "proxyGate", new ProxyGate(shared));
   }
 }

@@ -58,6 +58,8 @@ public final class GatewayServer {
   private final Credentials credentials;
   private final Resolver resolver;
   private final Admission admission;
+  private final Permissions permissions;
+  private final Clock clock;
   private final Uses uses = new Uses();
   private final DeferredRecords deferred = new DeferredRecords();
   private final Conversation.Bounds bounds;
@@ -97,6 +99,8 @@ public final class GatewayServer {
     this.live = live;
     this.credentials = credentials;
     this.resolver = resolver;
+    this.permissions = permissions;
+    this.clock = clock;
     this.admission = new Admission(permissions, uses, resolver, credentials, live, clock);
     this.pools = new UpstreamPools(vertx, settings, trust);
     this.bounds =
@@ -153,6 +157,16 @@ public final class GatewayServer {
       int port = settings.port() == 0 ? -1 : settings.port();
       return server.listen(port, settings.host()).onSuccess(servers::add);
     }
+  }
+
+  /** What the gates of a forward proxy have in common. */
+  ProxyGate.Shared shared(InterceptionCertificates certificates) {
+    return new ProxyGate.Shared(
+        new Tunnels(permissions, live, certificates, clock),
+        onEnding -> new Exchange(trail, live, onEnding),
+        telemetry,
+        settings.headTimeout(),
+        settings.connectTimeout());
   }
 
   /**
@@ -271,13 +285,16 @@ public final class GatewayServer {
     pipeline.addBefore(
         "httpDecoder",
         "wireGuard",
-        new WireGuardHandler(this::refusedOnTheWire, settings.headTimeout(), settings.keepAlive()));
+        new WireGuardHandler(
+            () -> refusedOnTheWire(connection), settings.headTimeout(), settings.keepAlive()));
   }
 
-  private CompletableFuture<UUID> refusedOnTheWire() {
+  private CompletableFuture<UUID> refusedOnTheWire(HttpConnection connection) {
     telemetry.unreadable(ProblemCode.INVALID_REQUEST);
-    return new Exchange(trail, live, why -> CompletableFuture.completedFuture(null))
-        .unserved(ProblemCode.INVALID_REQUEST, "the bytes are not one unambiguous request");
+    var refused = new Exchange(trail, live, why -> CompletableFuture.completedFuture(null));
+    refused.way(Entrance.of(connection).way());
+    return refused.unserved(
+        ProblemCode.INVALID_REQUEST, "the bytes are not one unambiguous request");
   }
 
   private void invalid(HttpServerRequest request) {

@@ -91,6 +91,21 @@ final class Guard {
     return at(Way.ABSOLUTE_FORM, origin, head, target.substring(to));
   }
 
+  /**
+   * The same for a request in a tunnel, which looks as it would to its destination.
+   *
+   * @param authority where the tunnel leads
+   * @throws RefusedException with what is wrong; the connection must then be closed
+   */
+  static Accepted acceptInside(Authority authority, Head head) {
+    checkAllButTarget(head);
+    if (!head.target().startsWith("/")) {
+      throw malformed("the target is not a path");
+    }
+    requireSame(authority, head, HTTPS);
+    return at(Way.INTERCEPT, authority.httpsOrigin(), head, head.target());
+  }
+
   private static void requireSame(Authority authority, Head head, int standard) {
     if (!authority.equals(Authority.parse(head.fields().all("host").getFirst(), standard))) {
       throw malformed("Host is another authority");
@@ -151,7 +166,7 @@ final class Guard {
     return new Accepted(Way.BASE_URL, head.method(), name, rest, query, head.fields());
   }
 
-  private static void checkFields(Fields fields) {
+  static void checkFields(Fields fields) {
     for (Fields.Field field : fields.list()) {
       if (!isToken(field.name())) {
         throw malformed("a header name is not a token, or has an underscore");

@@ -61,6 +61,15 @@ public interface Permissions {
   Permit authorise(Caller caller, String destination, String method, RequestPath path);
 
   /**
+   * Decides whether the holder may open a tunnel to the destination, in which each request is
+   * decided for itself: stops, agent, destination, grant.
+   *
+   * @return where to
+   * @throws RefusedException if it may not, or if that cannot be decided
+   */
+  Destination authoriseTunnel(Caller caller, String destination);
+
+  /**
    * Whether what was allowed may still be acted upon, because this gateway would know if it had
    * been stopped. Asked for each piece that is passed on.
    */

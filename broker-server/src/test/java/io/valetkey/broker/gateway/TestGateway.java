@@ -46,12 +46,16 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   final AtomicInteger fetches = new AtomicInteger();
   final GatewayServer server;
   final ForwardProxy forward;
+  final InterceptionCertificates certificates =
+      new InterceptionCertificates(
+          InterceptionAuthority.generate(List.of("test"), Clock.systemUTC()));
   volatile String address = "127.0.0.1";
   volatile String credential = KEY;
   volatile String refreshedCredential = KEY;
   volatile ProblemCode undecidable;
   volatile boolean auditDown;
   volatile boolean stopped;
+  final Set<String> ended = java.util.concurrent.ConcurrentHashMap.newKeySet();
   volatile boolean current = true;
   volatile Duration timeout = Duration.ofSeconds(5);
   volatile Duration maxStream = Duration.ofMinutes(15);
@@ -93,7 +97,9 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             null,
             telemetry(),
             Clock.systemUTC());
-    forward = new ForwardProxy(vertx, server, new ForwardSettings("127.0.0.1", 0, false), null);
+    forward =
+        new ForwardProxy(
+            vertx, server, new ForwardSettings("127.0.0.1", 0, false), certificates, null);
     server.forward(forward);
     server.start();
   }
@@ -125,7 +131,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
 
   @Override
   public Caller verify(String token) {
-    if (token.startsWith("expired")) {
+    if (token.startsWith("expired") || ended.contains(token)) {
       throw new RefusedException(ProblemCode.TOKEN_EXPIRED, "test");
     }
     if (!token.startsWith("good")) {
@@ -185,6 +191,11 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             Map.of("s", scope),
             rules);
     return new Permit("s:" + match.pattern(), 1, target);
+  }
+
+  @Override
+  public Destination authoriseTunnel(Caller caller, String destination) {
+    return authorise(caller, destination, "GET", RequestPath.parse("/v1/any")).target();
   }
 
   @Override
