@@ -1,6 +1,7 @@
 package io.valetkey.broker;
 
 import com.nimbusds.jose.JWSAlgorithm;
+import io.valetkey.broker.gateway.ForwardSettings;
 import io.valetkey.broker.net.Cidr;
 import io.valetkey.broker.token.TokenSettings;
 import java.nio.file.Files;
@@ -68,6 +69,8 @@ record BrokerSettings(
    * @param trustedCertificates PEM file of additional CAs for upstreams, if there is one
    * @param drain how long open exchanges may go on when the gateway stops
    * @param sslBundle the name of Spring's bundle with its own certificate; null for plain HTTP
+   * @param forward how the forward proxy listens; null if there is none
+   * @param interception the authority of the forward proxy
    */
   record Gateway(
       String address,
@@ -75,7 +78,9 @@ record BrokerSettings(
       List<Cidr> privateOrigins,
       @Nullable Path trustedCertificates,
       Duration drain,
-      @Nullable String sslBundle) {}
+      @Nullable String sslBundle,
+      @Nullable ForwardSettings forward,
+      InterceptionSettings interception) {}
 
   /** What becomes of the settings that other parts read for themselves. */
   interface OtherSettings {
@@ -157,7 +162,31 @@ record BrokerSettings(
         file(reader, "gateway.trusted-certificates"),
         reader.duration(
             "gateway.drain", SECOND.multipliedBy(25), Duration.ZERO, SECOND.multipliedBy(900)),
-        reader.text("gateway.ssl-bundle"));
+        reader.text("gateway.ssl-bundle"),
+        forward(reader),
+        InterceptionSettings.read(reader, reader.text("gateway.forward.port") != null));
+  }
+
+  private static @Nullable ForwardSettings forward(SettingsReader reader) {
+    boolean on = reader.text("gateway.forward.port") != null;
+    boolean certificate = reader.text("gateway.ssl-bundle") != null;
+    var settings =
+        new ForwardSettings(
+            reader.text("gateway.forward.address", "0.0.0.0"),
+            reader.port("gateway.forward.port", 0),
+            reader.flag("gateway.forward.tls", certificate));
+    if (!on) {
+      for (String name : List.of("address", "tls")) {
+        if (reader.text("gateway.forward." + name) != null) {
+          reader.problem("gateway.forward." + name, "needs valetkey.gateway.forward.port");
+        }
+      }
+      return null;
+    }
+    if (settings.tls() && !certificate) {
+      reader.problem("gateway.forward.tls", "needs valetkey.gateway.ssl-bundle");
+    }
+    return settings;
   }
 
   private static String crypto(SettingsReader reader) {

@@ -13,9 +13,11 @@ import io.valetkey.broker.gateway.BrokerCredentials;
 import io.valetkey.broker.gateway.BrokerPermissions;
 import io.valetkey.broker.gateway.ExchangeCutter;
 import io.valetkey.broker.gateway.ExchangeReport;
+import io.valetkey.broker.gateway.ForwardProxy;
 import io.valetkey.broker.gateway.GatewayServer;
 import io.valetkey.broker.gateway.GatewaySettings;
 import io.valetkey.broker.gateway.GatewayTelemetry;
+import io.valetkey.broker.gateway.InterceptionCertificates;
 import io.valetkey.broker.gateway.LiveExchanges;
 import io.valetkey.broker.gateway.SelfTestRunner;
 import io.valetkey.broker.net.AddressRules;
@@ -93,6 +95,7 @@ class GatewayRoleConfiguration {
       GatewayCertificate certificate,
       GatewayTelemetry telemetry,
       Clock clock,
+      SslBundles bundles,
       ConfigurableEnvironment environment)
       throws GeneralSecurityException {
     BrokerSettings.Gateway own = settings.gateway();
@@ -114,6 +117,11 @@ class GatewayRoleConfiguration {
             telemetry,
             clock);
     certificate.onRenewal(gateway::renew);
+    if (own.forward() != null) {
+      InterceptionCertificates shown = InterceptionKeys.of(own.interception(), bundles, clock);
+      gateway.forward(
+          new ForwardProxy(vertx, gateway, own.forward(), shown, certificate.current()));
+    }
     return gateway;
   }
 

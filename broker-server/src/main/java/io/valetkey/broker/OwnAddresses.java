@@ -27,12 +27,19 @@ final class OwnAddresses {
 
   private static final Logger log = LoggerFactory.getLogger(OwnAddresses.class);
 
+  private static final List<String> PORTS =
+      List.of(
+          "server.port",
+          "valetkey.gateway.port",
+          "valetkey.gateway.forward.port",
+          "management.server.port");
+
   private OwnAddresses() {}
 
   /** The addresses as they resolve at start. */
   static Set<InetSocketAddress> of(Environment environment) {
     Set<InetSocketAddress> forbidden = new HashSet<>();
-    for (String name : List.of("server.port", "valetkey.gateway.port", "management.server.port")) {
+    for (String name : PORTS) {
       int port = environment.getProperty(name, Integer.class, 0);
       if (port > 0) {
         local().forEach(address -> forbidden.add(new InetSocketAddress(address, port)));

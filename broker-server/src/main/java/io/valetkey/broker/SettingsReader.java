@@ -113,6 +113,14 @@ final class SettingsReader {
     return otherwise;
   }
 
+  boolean flag(String name, boolean otherwise) {
+    String value = text(name, String.valueOf(otherwise));
+    if (!value.equals("true") && !value.equals("false")) {
+      problem(name, "must be true or false");
+    }
+    return value.equals("true");
+  }
+
   Duration duration(String name, Duration otherwise, Duration least, Duration most) {
     String value = text(name);
     if (value == null) {

@@ -118,6 +118,26 @@ public final class Access {
   }
 
   /**
+   * Whether this holder may open a tunnel to the destination, in which each request is a use of its
+   * own and decided for itself. Never throws for a refusal; a decision that grants has no rule.
+   */
+  public Decision decideTunnel(Holder holder, String wanted) {
+    try {
+      long epoch = stops.epoch();
+      Held held = held(holder, wanted);
+      if (held.destination().kind() != DestinationKind.HTTP) {
+        throw refused(ProblemCode.DESTINATION_UNKNOWN, "The destination is leased, not brokered");
+      }
+      List<String> scopes =
+          held.grant().scopes().stream().filter(holder.scopes()::contains).toList();
+      return new Decision.Granted(
+          held.agent().name(), held.destination(), scopes, Duration.ZERO, null, epoch);
+    } catch (RefusedException e) {
+      return decided(e);
+    }
+  }
+
+  /**
    * Whether a leased credential may be handed to this holder, or its life made longer. Never throws
    * for a refusal. A decision that grants has exactly one scope, and as its life what is left of
    * the grant.
@@ -260,6 +280,19 @@ public final class Access {
     } catch (RefusedException e) {
       return e.code().status() == 503;
     }
+  }
+
+  /**
+   * Whether this is the origin of the destination, in the policy as it is now. Decides nothing.
+   *
+   * @param origin scheme, host and port, the port always written
+   * @throws RefusedException if the view of the policy is too old to tell
+   */
+  public boolean isOrigin(String name, String origin) {
+    Destination destination = policy.get().destination(name);
+    return destination != null
+        && destination.kind() == DestinationKind.HTTP
+        && destination.originWithPort().equals(origin);
   }
 
   /** Whether this replica would know by now if something had been stopped. Never blocks. */

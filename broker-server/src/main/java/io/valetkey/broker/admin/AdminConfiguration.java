@@ -13,6 +13,7 @@ import io.valetkey.broker.control.TrailVerification;
 import io.valetkey.broker.declaration.PolicyFiles;
 import io.valetkey.broker.declaration.Replay;
 import io.valetkey.broker.declaration.SetReader;
+import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.limit.LimitUse;
 import io.valetkey.broker.policy.PolicyApply;

@@ -124,29 +124,30 @@ final class Admission {
   /**
    * Takes the request through all steps.
    *
+   * @param entrance the way by which it came in
    * @return fails with a {@link RefusedException} at the first step that refuses
    */
-  CompletableFuture<Admitted> admit(Guard.Head head, Exchange exchange) {
+  CompletableFuture<Admitted> admit(Entrance entrance, Guard.Head head, Exchange exchange) {
     Trace trace = exchange.trace();
     try {
-      var accepted = trace.step("guard", () -> Guard.accept(head));
-      exchange.entry().destination(accepted.destination());
+      var accepted = trace.step("guard", () -> entrance.accept(head));
+      noteTarget(accepted, exchange);
       WebSocketHandshake webSocket =
           accepted.fields().has("upgrade")
-              ? trace.step("handshake", () -> WebSocketHandshake.of(accepted))
+              ? trace.step("handshake", () -> handshake(accepted))
               : null;
       // What rules are asked about, and what stands on record.
       String method = webSocket == null ? accepted.method() : ScopeRules.WEB_SOCKET;
       exchange.entry().detail("method", method);
       exchange.method(method);
       exchange.entry().detail("path", accepted.path().raw());
-      String token = trace.step("read_token", () -> TokenSlots.read(accepted.fields()));
+      String token = trace.step("read_token", () -> entrance.token(accepted.fields()));
       Caller caller = trace.step("verify_token", () -> permissions.verify(token));
       exchange.entry().caller(caller);
       exchange.live(live.add(caller, clock.instant(), exchange::end));
       var possession =
           new Permissions.Possession(
-              TokenSlots.announcesProof(accepted.fields()),
+              entrance.announcesProof(accepted.fields()),
               accepted.fields().all("dpop"),
               accepted.method(),
               "/d/" + accepted.destination() + accepted.path().raw());
@@ -159,6 +160,27 @@ final class Admission {
     }
   }
 
+  private static void noteTarget(Guard.Accepted accepted, Exchange exchange) {
+    if (accepted.way() == Way.BASE_URL) {
+      exchange.entry().destination(accepted.destination());
+    } else {
+      exchange.entry().detail("origin", accepted.destination());
+    }
+  }
+
+  /**
+   * The destination that is asked for. An origin means the token's own destination if it is exactly
+   * that one's, else one that does not exist.
+   */
+  private String named(Guard.Accepted accepted, Caller caller, Exchange exchange) {
+    if (accepted.way() == Way.BASE_URL
+        || !permissions.isOrigin(caller.destination(), accepted.destination())) {
+      return accepted.destination();
+    }
+    exchange.entry().destination(caller.destination());
+    return caller.destination();
+  }
+
   private CompletableFuture<Permissions.Permit> permitted(
       Guard.Accepted accepted, String method, Caller caller, Exchange exchange, int tries) {
     Permissions.Permit permit =
@@ -167,7 +189,9 @@ final class Admission {
             .step(
                 "authorise",
                 () ->
-                    permissions.authorise(caller, accepted.destination(), method, accepted.path()));
+                    permissions.authorise(
+                        caller, named(accepted, caller, exchange), method, accepted.path()));
+    requireSameOrigin(accepted, permit.target());
     checkLength(accepted, permit.target());
     checkCopySource(accepted, caller, permit.target());
     live.used(caller);
@@ -241,6 +265,22 @@ final class Admission {
       String key = query < 0 ? source : source.substring(0, query);
       RequestPath path = RequestPath.parse(key.startsWith("/") ? key : "/" + key);
       var _ = permissions.authorise(caller, target.name(), "GET", path);
+    }
+  }
+
+  private static @Nullable WebSocketHandshake handshake(Guard.Accepted accepted) {
+    WebSocketHandshake handshake = WebSocketHandshake.of(accepted);
+    if (handshake != null && accepted.way() != Way.BASE_URL) {
+      throw new RefusedException(
+          ProblemCode.INVALID_REQUEST, "a WebSocket opens at the address of a destination only");
+    }
+    return handshake;
+  }
+
+  /** The policy may have changed since the origin was looked up. */
+  private static void requireSameOrigin(Guard.Accepted accepted, Destination target) {
+    if (accepted.way() != Way.BASE_URL && !accepted.destination().equals(target.originWithPort())) {
+      throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "the origin was changed");
     }
   }
 

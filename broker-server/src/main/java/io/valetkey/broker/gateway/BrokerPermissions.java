@@ -4,6 +4,7 @@ import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.Decision;
 import io.valetkey.broker.access.Holder;
 import io.valetkey.broker.access.Use;
+import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -87,23 +88,39 @@ public final class BrokerPermissions implements Permissions {
   }
 
   @Override
+  public boolean isOrigin(String destination, String origin) {
+    return access.isOrigin(destination, origin);
+  }
+
+  @Override
   public Permit authorise(Caller caller, String destination, String method, RequestPath path) {
+    Use use = new Use(holder(caller), destination, method, path);
+    Decision.Granted granted = granted(access.decideUse(use));
+    return new Permit(
+        Objects.requireNonNull(granted.rule()), granted.epoch(), granted.destination());
+  }
+
+  @Override
+  public Destination authoriseTunnel(Caller caller, String destination) {
+    return granted(access.decideTunnel(holder(caller), destination)).destination();
+  }
+
+  private Holder holder(Caller caller) {
     // Asked again now that the exchange can be found: a revocation may have come in between.
     tokens.requireKey(caller.kid());
-    Holder holder =
-        new Holder(
-            caller.agent(),
-            caller.issuer(),
-            caller.subject(),
-            caller.jti(),
-            caller.tokenEpoch(),
-            caller.destination(),
-            caller.scopes());
-    Use use = new Use(holder, destination, method, path);
-    return switch (access.decideUse(use)) {
-      case Decision.Granted granted ->
-          new Permit(
-              Objects.requireNonNull(granted.rule()), granted.epoch(), granted.destination());
+    return new Holder(
+        caller.agent(),
+        caller.issuer(),
+        caller.subject(),
+        caller.jti(),
+        caller.tokenEpoch(),
+        caller.destination(),
+        caller.scopes());
+  }
+
+  private static Decision.Granted granted(Decision decision) {
+    return switch (decision) {
+      case Decision.Granted granted -> granted;
       case Decision.Refused refused -> throw new RefusedException(refused.code(), refused.detail());
       case Decision.Undecidable unknown ->
           throw new RefusedException(unknown.code(), unknown.detail());

@@ -257,7 +257,7 @@ final class Conversation {
     if (answering || response.closed()) {
       return;
     }
-    GatewayProblem problem = GatewayProblem.of(code, id);
+    GatewayProblem problem = Entrance.of(request.connection()).problem(code, id);
     response.setStatusCode(problem.code().status());
     problem.fields().list().forEach(field -> response.headers().add(field.name(), field.value()));
     boolean close = code.status() == 400 || hasUnreadBody() || draining.getAsBoolean();

@@ -26,6 +26,7 @@ final class Exchange {
   private Trail.Entry entry;
   private LiveExchanges.@Nullable Live live;
   private boolean recorded;
+  private @Nullable Way way;
   private @Nullable String method;
   private @Nullable String destination;
   private long admittedNanos;
@@ -56,6 +57,12 @@ final class Exchange {
 
   void live(LiveExchanges.Live registered) {
     live = registered;
+  }
+
+  /** The request came in this way. */
+  void way(Way taken) {
+    way = taken;
+    entry.detail("way", taken.word());
   }
 
   /** The request has this method, which is one of those that there are. */
@@ -223,6 +230,9 @@ final class Exchange {
 
   private void describe(Trail.Entry later) {
     later.detail("granted_as", entry.decisionId().toString());
+    if (way != null) {
+      later.detail("way", way.word());
+    }
     if (live != null) {
       Caller caller = Objects.requireNonNull(live).caller();
       later.caller(caller);

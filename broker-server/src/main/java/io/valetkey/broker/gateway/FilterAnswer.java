@@ -109,9 +109,13 @@ final class FilterAnswer {
   /** The fields that reach the caller, not scrubbed yet. */
   static Fields filtered(Fields received, Admission.Admitted admitted, GatewaySettings settings) {
     Destination target = admitted.destination();
+    Fields kept = HeaderRules.forCaller(received, target.injection().headers());
+    if (admitted.accepted().way() != Way.BASE_URL) {
+      // There the caller knows the upstream by its own address.
+      return kept;
+    }
     String ours = settings.publicUrl() + "/d/" + target.name();
-    return new OwnAddress(ours, target.host(), target.port())
-        .rewrite(HeaderRules.forCaller(received, target.injection().headers()));
+    return new OwnAddress(ours, target.host(), target.port()).rewrite(kept);
   }
 
   private boolean hasBody(HttpClientResponse response) {

@@ -27,7 +27,7 @@ final class Forward {
   private final Scrubbers scrubbers;
   private final GatewaySettings settings;
   private final HttpServerRequest in;
-  private final Tunnels tunnels;
+  private final OpenWebSockets webSockets;
   private Admission.Admitted admitted;
   private @Nullable HttpClientRequest current;
   private boolean reused;
@@ -45,8 +45,8 @@ final class Forward {
       Credentials credentials,
       Scrubbers scrubbers,
       GatewaySettings settings,
-      Tunnels tunnels) {
-    this.tunnels = tunnels;
+      OpenWebSockets webSockets) {
+    this.webSockets = webSockets;
     this.conversation = conversation;
     this.admitted = admitted;
     this.pools = pools;
@@ -239,7 +239,7 @@ final class Forward {
     }
     if (admitted.webSocket() != null) {
       if (response.statusCode() == 101) {
-        new WebSocketUpgrade(conversation, admitted, scrubbers.of(admitted), settings, tunnels)
+        new WebSocketUpgrade(conversation, admitted, scrubbers.of(admitted), settings, webSockets)
             .start(response);
         return;
       }

@@ -19,11 +19,22 @@ record GatewayProblem(ProblemCode code, UUID decisionId) {
   private static final String CATALOGUE = "/problems/";
 
   private static final String CHALLENGE = "Bearer realm=\"valetkey\"";
+  private static final String PROXY_CHALLENGE = "Basic realm=\"valetkey\"";
   private static final String RETRY_SECONDS = "1";
 
   /** The answer to a refusal for this true reason. */
   static GatewayProblem of(ProblemCode reason, UUID decisionId) {
     return new GatewayProblem(reason.toHolder(), decisionId);
+  }
+
+  /**
+   * The same on the forward proxy's own leg, where every token that is missing or bad is asked for
+   * in the same words (RFC 9110 section 15.5.8).
+   */
+  static GatewayProblem ofProxy(ProblemCode reason, UUID decisionId) {
+    ProblemCode known = reason.toHolder();
+    boolean token = known == ProblemCode.UNAUTHORIZED || known == ProblemCode.INVALID_TOKEN;
+    return new GatewayProblem(token ? ProblemCode.PROXY_UNAUTHORIZED : known, decisionId);
   }
 
   /** The header fields besides those of the body. */
@@ -34,6 +45,9 @@ record GatewayProblem(ProblemCode code, UUID decisionId) {
             .add("Cache-Control", "no-store")
             .add("Valetkey-Error", code.code());
     switch (code) {
+      // One challenge per line: git and others look for Basic first.
+      case PROXY_UNAUTHORIZED ->
+          fields.add("Proxy-Authenticate", PROXY_CHALLENGE).add("Proxy-Authenticate", CHALLENGE);
       // Basic too: git and others send a password only where it is asked for.
       case UNAUTHORIZED ->
           fields

@@ -9,6 +9,7 @@ import io.valetkey.broker.telemetry.Trace;
 import io.vertx.core.Context;
 import io.vertx.core.DeploymentOptions;
 import io.vertx.core.Future;
+import io.vertx.core.Handler;
 import io.vertx.core.VerticleBase;
 import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpConnection;
@@ -57,15 +58,17 @@ public final class GatewayServer {
   private final Credentials credentials;
   private final Resolver resolver;
   private final Admission admission;
+  private final Permissions permissions;
   private final Clock clock;
   private final Uses uses = new Uses();
   private final DeferredRecords deferred = new DeferredRecords();
   private final Conversation.Bounds bounds;
   private final Scrubbers scrubbers = new Scrubbers();
   private final UpstreamPools pools;
-  private final Tunnels tunnels = new Tunnels();
+  private final OpenWebSockets webSockets = new OpenWebSockets();
   private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
   private volatile @Nullable KeyManagerFactory own;
+  private volatile @Nullable ForwardProxy forward;
   private volatile @Nullable String deployment;
   private long counts = -1;
   private volatile boolean draining;
@@ -97,11 +100,17 @@ public final class GatewayServer {
     this.live = live;
     this.credentials = credentials;
     this.resolver = resolver;
+    this.permissions = permissions;
     this.clock = clock;
     this.admission = new Admission(permissions, uses, resolver, credentials, live, clock);
     this.pools = new UpstreamPools(vertx, settings, trust);
     this.bounds =
         new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred, telemetry);
+  }
+
+  /** Opens and closes this together with the gateway. Call it before {@link #start}. */
+  public void forward(ForwardProxy proxy) {
+    forward = proxy;
   }
 
   /** How many pools of upstream connections there are, about. */
@@ -132,6 +141,10 @@ public final class GatewayServer {
                 .deployVerticle(
                     () -> new Listener(), new DeploymentOptions().setInstances(listeners))
                 .toCompletionStage());
+    ForwardProxy proxy = forward;
+    if (proxy != null) {
+      await(proxy.start().toCompletionStage());
+    }
     counts = vertx.setPeriodic(COUNTS_MILLIS, id -> uses.flush(trail));
   }
 
@@ -140,36 +153,54 @@ public final class GatewayServer {
 
     @Override
     public Future<?> start() {
-      HttpServerOptions options =
-          new HttpServerOptions()
-              .setHttp2ClearTextEnabled(false)
-              .setMaxHeaderSize(HEADER_BYTES)
-              .setMaxInitialLineLength(REQUEST_LINE_BYTES)
-              .setDecompressionSupported(false)
-              .setCompressionSupported(false);
-      KeyManagerFactory keys = own;
-      if (keys != null) {
-        options
-            .setSsl(true)
-            .setUseAlpn(false)
-            .setKeyCertOptions(KeyCertOptions.wrap(keys))
-            .setEnabledSecureTransportProtocols(TLS_VERSIONS)
-            .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
-            .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
-      }
-      HttpServer server =
-          vertx
-              .createHttpServer(options)
-              .connectionHandler(GatewayServer.this::guard)
-              .requestHandler(GatewayServer.this::handle)
-              .invalidRequestHandler(GatewayServer.this::invalid);
+      HttpServer server = server(own, GatewayServer.this::guard);
       // To Vert.x any free port is a negative one, if all listeners are to share it.
       int port = settings.port() == 0 ? -1 : settings.port();
       return server.listen(port, settings.host()).onSuccess(servers::add);
     }
   }
 
-  private ServerSSLOptions tls(KeyManagerFactory keys) {
+  /** What the gates of a forward proxy have in common. */
+  ProxyGate.Shared shared(InterceptionCertificates certificates) {
+    return new ProxyGate.Shared(
+        new Tunnels(permissions, live, certificates, clock),
+        onEnding -> new Exchange(trail, live, onEnding),
+        telemetry,
+        settings.headTimeout(),
+        settings.connectTimeout());
+  }
+
+  /**
+   * A server whose requests this gateway carries out. It does not listen yet.
+   *
+   * @param keys its certificate and key; null for plain HTTP
+   * @param onConnection must call {@link #guard} first
+   */
+  HttpServer server(@Nullable KeyManagerFactory keys, Handler<HttpConnection> onConnection) {
+    HttpServerOptions options =
+        new HttpServerOptions()
+            .setHttp2ClearTextEnabled(false)
+            .setMaxHeaderSize(HEADER_BYTES)
+            .setMaxInitialLineLength(REQUEST_LINE_BYTES)
+            .setDecompressionSupported(false)
+            .setCompressionSupported(false);
+    if (keys != null) {
+      options
+          .setSsl(true)
+          .setUseAlpn(false)
+          .setKeyCertOptions(KeyCertOptions.wrap(keys))
+          .setEnabledSecureTransportProtocols(TLS_VERSIONS)
+          .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
+          .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
+    }
+    return vertx
+        .createHttpServer(options)
+        .connectionHandler(onConnection)
+        .requestHandler(this::handle)
+        .invalidRequestHandler(this::invalid);
+  }
+
+  ServerSSLOptions tls(KeyManagerFactory keys) {
     return new ServerSSLOptions()
         .setKeyCertOptions(KeyCertOptions.wrap(keys))
         .setEnabledSecureTransportProtocols(TLS_VERSIONS)
@@ -186,6 +217,10 @@ public final class GatewayServer {
       return;
     }
     own = renewed;
+    ForwardProxy proxy = forward;
+    if (proxy != null) {
+      proxy.renew(renewed);
+    }
     for (HttpServer server : servers) {
       var _ =
           server
@@ -206,10 +241,14 @@ public final class GatewayServer {
     if (stopping != null) {
       deployment = null;
       vertx.cancelTimer(counts);
-      List<Future<Void>> ending = new ArrayList<>();
-      tunnels.goAway();
+      List<Future<?>> ending = new ArrayList<>();
+      webSockets.goAway();
       for (HttpServer server : servers) {
         ending.add(server.shutdown(settings.drain()));
+      }
+      ForwardProxy proxy = forward;
+      if (proxy != null) {
+        ending.add(proxy.shutdown(settings.drain()));
       }
       await(Future.join(ending).toCompletionStage());
       await(vertx.undeploy(stopping).toCompletionStage());
@@ -242,18 +281,22 @@ public final class GatewayServer {
     scrubbers.drop();
   }
 
-  private void guard(HttpConnection connection) {
+  /** Puts the guard before the parser of a connection. */
+  void guard(HttpConnection connection) {
     var pipeline = ((VertxConnection) connection).channel().pipeline();
     pipeline.addBefore(
         "httpDecoder",
         "wireGuard",
-        new WireGuardHandler(this::refusedOnTheWire, settings.headTimeout(), settings.keepAlive()));
+        new WireGuardHandler(
+            () -> refusedOnTheWire(connection), settings.headTimeout(), settings.keepAlive()));
   }
 
-  private CompletableFuture<UUID> refusedOnTheWire() {
+  private CompletableFuture<UUID> refusedOnTheWire(HttpConnection connection) {
     telemetry.unreadable(ProblemCode.INVALID_REQUEST);
-    return new Exchange(trail, live, why -> CompletableFuture.completedFuture(null))
-        .unserved(ProblemCode.INVALID_REQUEST, "the bytes are not one unambiguous request");
+    var refused = new Exchange(trail, live, why -> CompletableFuture.completedFuture(null));
+    refused.way(Entrance.of(connection).way());
+    return refused.unserved(
+        ProblemCode.INVALID_REQUEST, "the bytes are not one unambiguous request");
   }
 
   private void invalid(HttpServerRequest request) {
@@ -279,7 +322,8 @@ public final class GatewayServer {
     request.headers().forEach((name, value) -> fields.add(name, value));
     var head = new Guard.Head(request.method().name(), request.uri(), fields);
     Context context = conversation.context();
-    CompletableFuture<Admission.Admitted> answer = admission.admit(head, conversation.exchange());
+    CompletableFuture<Admission.Admitted> answer =
+        admission.admit(Entrance.of(request.connection()), head, conversation.exchange());
     boolean here = answer.isDone(); // then this is the event loop still
     var _ =
         answer.whenComplete((admitted, failure) -> {
@@ -296,7 +340,8 @@ public final class GatewayServer {
       Admission.@Nullable Admitted admitted,
       @Nullable Throwable failure) {
     if (admitted != null) {
-      new Forward(conversation, admitted, pools, credentials, scrubbers, settings, tunnels).start();
+      new Forward(conversation, admitted, pools, credentials, scrubbers, settings, webSockets)
+          .start();
     } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
       conversation.fail(refused.code(), refused.detail());
     } else {
@@ -311,16 +356,19 @@ public final class GatewayServer {
     var pipeline = ((VertxConnection) request.connection()).channel().pipeline();
     WireGuardHandler guard = pipeline.get(WireGuardHandler.class);
     guard.begun();
-    return new Conversation(
-        vertx,
-        vertx.getOrCreateContext(),
-        request,
-        trail,
-        live,
-        bounds,
-        guard.exchangeAlarm(),
-        guard::ended,
-        guard::tunnel);
+    var conversation =
+        new Conversation(
+            vertx,
+            vertx.getOrCreateContext(),
+            request,
+            trail,
+            live,
+            bounds,
+            guard.exchangeAlarm(),
+            guard::ended,
+            guard::tunnel);
+    conversation.exchange().way(Entrance.of(request.connection()).way());
+    return conversation;
   }
 
   private <T> T await(java.util.concurrent.CompletionStage<T> stage) {

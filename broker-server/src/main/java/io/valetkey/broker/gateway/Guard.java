@@ -27,15 +27,24 @@ final class Guard {
   /**
    * A request that has one meaning.
    *
-   * @param destination the name in the path; not known to exist
+   * @param way how it came in
+   * @param destination the name in the path, not known to exist; on every way but {@link
+   *     Way#BASE_URL} the origin instead, which is never a name
    * @param path what is matched and sent upstream
    * @param query what followed the question mark, or null
    */
   record Accepted(
-      String method, String destination, RequestPath path, @Nullable String query, Fields fields) {}
+      Way way,
+      String method,
+      String destination,
+      RequestPath path,
+      @Nullable String query,
+      Fields fields) {}
 
   private static final String PREFIX = "/d/";
   private static final int LONGEST_NAME = 63;
+  private static final int HTTP = 80;
+  private static final int HTTPS = 443;
   private static final Set<String> BODYLESS = Set.of("GET", "HEAD", "DELETE");
   private static final String TOKEN_PUNCTUATION = "!#$%&'*+-.^`|~"; // RFC 9110 tchar without _
   private static final Pattern HOST =
@@ -49,23 +58,99 @@ final class Guard {
    * @throws RefusedException with what is wrong; the connection must then be closed
    */
   static Accepted accept(Head head) {
+    checkAllButTarget(head);
+    return route(head);
+  }
+
+  /**
+   * The same for a request whose target is a whole URL (RFC 9112 section 3.2.2), as proxies get it.
+   *
+   * @throws RefusedException with what is wrong; the connection must then be closed
+   */
+  static Accepted acceptAbsolute(Head head) {
+    checkAllButTarget(head);
+    String target = head.target();
+    boolean https = target.startsWith("https://");
+    if (!https && !target.startsWith("http://")) {
+      throw malformed("the target is not a URL of the web");
+    }
+    int standard = https ? HTTPS : HTTP;
+    int from = target.indexOf("//") + 2;
+    int to = from;
+    while (to < target.length() && "/?#".indexOf(target.charAt(to)) < 0) {
+      to++;
+    }
+    Authority authority = Authority.parse(target.substring(from, to), standard);
+    if (authority == null) {
+      throw malformed("the target has no authority of host and port");
+    }
+    requireSame(authority, head, standard);
+    // No destination has an origin without TLS: such a one is unknown like any other.
+    String origin =
+        https ? authority.httpsOrigin() : "http://" + authority.host() + ":" + authority.port();
+    return at(Way.ABSOLUTE_FORM, origin, head, target.substring(to));
+  }
+
+  /**
+   * The same for a request in a tunnel, which looks as it would to its destination.
+   *
+   * @param authority where the tunnel leads
+   * @throws RefusedException with what is wrong; the connection must then be closed
+   */
+  static Accepted acceptInside(Authority authority, Head head) {
+    checkAllButTarget(head);
+    if (!head.target().startsWith("/")) {
+      throw malformed("the target is not a path");
+    }
+    requireSame(authority, head, HTTPS);
+    return at(Way.INTERCEPT, authority.httpsOrigin(), head, head.target());
+  }
+
+  private static void requireSame(Authority authority, Head head, int standard) {
+    if (!authority.equals(Authority.parse(head.fields().all("host").getFirst(), standard))) {
+      throw malformed("Host is another authority");
+    }
+  }
+
+  private static Accepted at(Way way, String origin, Head head, String pathAndQuery) {
+    String path = path(pathAndQuery);
+    // A URL without a path means its root, the only reading it can have.
+    return new Accepted(
+        way,
+        head.method(),
+        origin,
+        RequestPath.parse(path.isEmpty() ? "/" : path),
+        query(pathAndQuery),
+        head.fields());
+  }
+
+  private static void checkAllButTarget(Head head) {
     if (!ScopeRules.METHODS.contains(head.method())) {
       throw malformed("the method is not supported");
     }
     checkFields(head.fields());
     checkHost(head.fields().all("host"));
     checkBody(head);
-    return route(head);
+  }
+
+  private static String path(String target) {
+    int question = target.indexOf('?');
+    return question < 0 ? target : target.substring(0, question);
+  }
+
+  private static @Nullable String query(String target) {
+    int question = target.indexOf('?');
+    if (question < 0) {
+      return null;
+    }
+    String query = target.substring(question + 1);
+    checkQuery(query);
+    return query;
   }
 
   private static Accepted route(Head head) {
-    String target = head.target();
-    int question = target.indexOf('?');
-    String path = question < 0 ? target : target.substring(0, question);
-    String query = question < 0 ? null : target.substring(question + 1);
-    if (query != null) {
-      checkQuery(query);
-    }
+    String path = path(head.target());
+    String query = query(head.target());
     if (!path.startsWith(PREFIX)) {
       // The whole path is checked first: a malformed one is 400 wherever it points to.
       RequestPath.parse(path);
@@ -78,10 +163,10 @@ final class Guard {
     if (!isName(name)) {
       throw new RefusedException(ProblemCode.INVALID_PATH, "the destination is not a name");
     }
-    return new Accepted(head.method(), name, rest, query, head.fields());
+    return new Accepted(Way.BASE_URL, head.method(), name, rest, query, head.fields());
   }
 
-  private static void checkFields(Fields fields) {
+  static void checkFields(Fields fields) {
     for (Fields.Field field : fields.list()) {
       if (!isToken(field.name())) {
         throw malformed("a header name is not a token, or has an underscore");

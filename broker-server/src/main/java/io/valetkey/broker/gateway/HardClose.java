@@ -18,13 +18,14 @@ final class HardClose {
   static void of(HttpConnection connection) {
     Channel channel = ((VertxConnection) connection).channel();
     if (channel.eventLoop().inEventLoop()) {
-      close(channel);
+      now(channel);
     } else {
-      channel.eventLoop().execute(() -> close(channel));
+      channel.eventLoop().execute(() -> now(channel));
     }
   }
 
-  private static void close(Channel channel) {
+  /** The same, on the connection's own event loop. */
+  static void now(Channel channel) {
     if (channel.isOpen()) {
       // Throws away what the kernel holds.
       channel.config().setOption(ChannelOption.SO_LINGER, 0);

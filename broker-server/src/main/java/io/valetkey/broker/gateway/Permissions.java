@@ -45,12 +45,29 @@ public interface Permissions {
   CompletableFuture<Void> prove(String token, Caller caller, Possession possession);
 
   /**
+   * Whether this is the origin of a destination. Decides nothing; a name in its place does.
+   *
+   * @param origin scheme, host and port, the port always written
+   * @throws RefusedException if that cannot be told now
+   */
+  boolean isOrigin(String destination, String origin);
+
+  /**
    * Decides whether the request may be carried out, now: stops, agent, destination, grant, scopes,
    * limits.
    *
    * @throws RefusedException if it may not, or if that cannot be decided
    */
   Permit authorise(Caller caller, String destination, String method, RequestPath path);
+
+  /**
+   * Decides whether the holder may open a tunnel to the destination, in which each request is
+   * decided for itself: stops, agent, destination, grant.
+   *
+   * @return where to
+   * @throws RefusedException if it may not, or if that cannot be decided
+   */
+  Destination authoriseTunnel(Caller caller, String destination);
 
   /**
    * Whether what was allowed may still be acted upon, because this gateway would know if it had

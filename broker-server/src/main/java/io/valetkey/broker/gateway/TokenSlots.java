@@ -54,6 +54,30 @@ final class TokenSlots {
     return value.regionMatches(true, 0, "AWS4-", 0, "AWS4-".length());
   }
 
+  /**
+   * The token for the forward proxy, not verified: {@code Proxy-Authorization} as Bearer, or as the
+   * password of Basic, which is what programs make of a user and password in the proxy's URL.
+   *
+   * @throws RefusedException like {@link #read}
+   */
+  static String readProxy(Fields fields) {
+    List<String> values = fields.all("proxy-authorization");
+    if (values.isEmpty()) {
+      throw new RefusedException(ProblemCode.UNAUTHORIZED, "no token for the proxy");
+    }
+    if (values.size() > 1) {
+      throw new RefusedException(ProblemCode.SEVERAL_TOKENS, "several tokens for the proxy");
+    }
+    String value = values.getFirst();
+    // A bound token needs a proof of each request, which no program makes for a proxy.
+    boolean bound = value.regionMatches(true, 0, "DPoP ", 0, "DPoP ".length());
+    String token = bound ? "" : fromAuthorization(value);
+    if (token.isEmpty()) {
+      throw new RefusedException(ProblemCode.INVALID_TOKEN, "the slot holds no access token");
+    }
+    return token;
+  }
+
   /** Whether the token came with the scheme that announces a proof (RFC 9449 section 7.1). */
   static boolean announcesProof(Fields fields) {
     String value = fields.first("authorization");

@@ -18,20 +18,20 @@ final class WebSocketUpgrade {
   private final WebSocketHandshake handshake;
   private final Scrubber scrubber;
   private final GatewaySettings settings;
-  private final Tunnels tunnels;
+  private final OpenWebSockets webSockets;
 
   WebSocketUpgrade(
       Conversation conversation,
       Admission.Admitted admitted,
       Scrubber scrubber,
       GatewaySettings settings,
-      Tunnels tunnels) {
+      OpenWebSockets webSockets) {
     this.conversation = conversation;
     this.admitted = admitted;
     this.handshake = Objects.requireNonNull(admitted.webSocket());
     this.scrubber = scrubber;
     this.settings = settings;
-    this.tunnels = tunnels;
+    this.webSockets = webSockets;
   }
 
   /** Starts; nothing of the upstream's frames has been read yet. */
@@ -63,8 +63,8 @@ final class WebSocketUpgrade {
           var relay =
               new WebSocketRelay(
                   conversation, caller, upstream, admitted, scrubber, settings.webSocketIdle());
-          tunnels.add(relay);
-          conversation.atEnd(() -> tunnels.remove(relay));
+          webSockets.add(relay);
+          conversation.atEnd(() -> webSockets.remove(relay));
           relay.start();
         })
         .onFailure(e -> conversation.abandoned());

@@ -53,6 +53,11 @@ final class WireGuardHandler extends ChannelInboundHandlerAdapter {
     notIdle();
   }
 
+  /** Whether an exchange is under way; call on the connection's event loop. */
+  boolean isBusy() {
+    return exchanges > 0;
+  }
+
   /** For the deadlines of the exchanges of this connection, which come one after another. */
   Alarm exchangeAlarm() {
     return Objects.requireNonNull(exchange, "asked before the connection is there");

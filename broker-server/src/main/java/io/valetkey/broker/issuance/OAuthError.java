@@ -86,6 +86,7 @@ record OAuthError(
           EXPECTATION_FAILED,
           PRECONDITION_REQUIRED,
           UNAUTHORIZED,
+          PROXY_UNAUTHORIZED,
           INVALID_TOKEN,
           INSUFFICIENT_SCOPE,
           FORBIDDEN,

@@ -229,6 +229,11 @@ public record Destination(
     return new ScopeRules(rules);
   }
 
+  /** Where the upstream is, with the port even if it is the usual one. */
+  public String originWithPort() {
+    return "https://" + host + ":" + port;
+  }
+
   Destination with(Map<String, ScopeSpec> newScopes) {
     return new Destination(
         name,

@@ -35,6 +35,7 @@ public enum ProblemCode {
   USE_DPOP_NONCE(400, true, "The DPoP proof must carry a nonce"),
   UNAUTHORIZED(401, false, "No token was presented"),
   INVALID_TOKEN(401, false, "The access token is not acceptable"),
+  PROXY_UNAUTHORIZED(407, false, "The proxy was shown no acceptable access token"),
   INSUFFICIENT_SCOPE(403, false, "The token's scopes do not allow this request"),
   FORBIDDEN(403, false, "The role does not allow this"),
   RATE_LIMITED(429, true, "The limit is used up for now"),

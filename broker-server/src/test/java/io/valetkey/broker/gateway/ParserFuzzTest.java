@@ -68,6 +68,30 @@ class ParserFuzzTest {
     }
   }
 
+  /** What the forward proxy reads before there is any HTTP parser or TLS. */
+  @FuzzTest
+  void connect(byte[] input) {
+    try {
+      ConnectHead head = ConnectHead.parse(new String(input, StandardCharsets.ISO_8859_1));
+      assertThat(head.authority().host()).matches("[A-Za-z0-9.:\\[\\]-]+");
+      assertThat(head.authority().port()).isBetween(1, 65535);
+      assertThat(head.fields().list()).allMatch(field -> field.name().matches("[!-~]+"));
+    } catch (RefusedException refused) {
+      assertThat(refused.detail()).isNotEmpty().hasSizeLessThan(120);
+    }
+  }
+
+  @FuzzTest
+  void clientHello(byte[] input) {
+    if (ClientHello.look(input) instanceof ClientHello.Seen.Complete) {
+      // What is complete was not so a byte before, and is not any more with one behind it.
+      byte[] less = java.util.Arrays.copyOf(input, input.length - 1);
+      assertThat(ClientHello.look(less)).isInstanceOf(ClientHello.Seen.Incomplete.class);
+      byte[] more = java.util.Arrays.copyOf(input, input.length + 1);
+      assertThat(ClientHello.look(more)).isInstanceOf(ClientHello.Seen.Bad.class);
+    }
+  }
+
   /** What a sensor sends is made of what the watched process did, byte by byte. */
   @FuzzTest
   void sensorEvent(byte[] input) {
@@ -155,7 +179,7 @@ class ParserFuzzTest {
     try {
       var handshake =
           WebSocketHandshake.of(
-              new Guard.Accepted("GET", "d", RequestPath.parse("/"), null, fields));
+              new Guard.Accepted(Way.BASE_URL, "GET", "d", RequestPath.parse("/"), null, fields));
       assertThat(handshake).isNotNull();
       assertThat(handshake.key()).isNotEqualTo(handshake.callerKey()).hasSize(24);
       assertThat(handshake.protocols()).allMatch(p -> p.matches("[!-~]+"));

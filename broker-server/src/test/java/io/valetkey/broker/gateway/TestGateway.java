@@ -46,6 +46,10 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   final AtomicInteger lookups = new AtomicInteger();
   final AtomicInteger fetches = new AtomicInteger();
   final GatewayServer server;
+  final ForwardProxy forward;
+  final InterceptionCertificates certificates =
+      new InterceptionCertificates(
+          InterceptionAuthority.generate(List.of("test"), Clock.systemUTC()));
   volatile String address = "127.0.0.1";
   volatile String credential = KEY;
   volatile String refreshedCredential = KEY;
@@ -58,6 +62,8 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
 
   volatile ProblemCode undecidable;
   volatile boolean auditDown;
+  volatile boolean stopped;
+  final Set<String> ended = java.util.concurrent.ConcurrentHashMap.newKeySet();
   volatile boolean current = true;
   volatile Duration timeout = Duration.ofSeconds(5);
   volatile Duration maxStream = Duration.ofMinutes(15);
@@ -104,11 +110,19 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             null,
             telemetry(),
             Clock.systemUTC());
+    forward =
+        new ForwardProxy(
+            vertx, server, new ForwardSettings("127.0.0.1", 0, false), certificates, null);
+    server.forward(forward);
     server.start();
   }
 
   private static GatewayTelemetry telemetry() {
     return new GatewayTelemetry(new Telemetry(Traces.OFF), new SimpleMeterRegistry());
+  }
+
+  TestHttp proxyCaller() throws Exception {
+    return new TestHttp(forward.port());
   }
 
   TestHttp caller() throws Exception {
@@ -130,15 +144,28 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
 
   @Override
   public Caller verify(String token) {
+    if (token.startsWith("expired") || ended.contains(token)) {
+      throw new RefusedException(ProblemCode.TOKEN_EXPIRED, "test");
+    }
     if (!token.startsWith("good")) {
       throw new RefusedException(ProblemCode.SIGNATURE_INVALID, "test");
     }
-    return new Caller("1." + token, "key", 1, "bot", "issuer", "subject", "up", Set.of("s"), null);
+    String destination = token.contains("other") ? "other" : "up";
+    String thumbprint = token.contains("bound") ? "thumbprint" : null;
+    return new Caller(
+        "1." + token, "key", 1, "bot", "issuer", "subject", destination, Set.of("s"), thumbprint);
   }
 
   @Override
   public CompletableFuture<Void> prove(String token, Caller caller, Possession possession) {
-    return CompletableFuture.completedFuture(null);
+    return (caller.keyThumbprint() != null) == possession.announced()
+        ? CompletableFuture.completedFuture(null)
+        : CompletableFuture.failedFuture(new RefusedException(ProblemCode.INVALID_TOKEN, "test"));
+  }
+
+  @Override
+  public boolean isOrigin(String destination, String origin) {
+    return destination.equals("up") && origin.equals("https://upstream.test:" + upstreamPort);
   }
 
   @Override
@@ -146,7 +173,10 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     if (undecidable != null) {
       throw new RefusedException(undecidable, "test");
     }
-    if (!destination.equals("up")) {
+    if (stopped) {
+      throw new RefusedException(ProblemCode.STOPPED, "test");
+    }
+    if (!destination.equals("up") || !caller.destination().equals("up")) {
       throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "test");
     }
     var scope =
@@ -178,6 +208,11 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             Map.of("s", scope),
             rules);
     return new Permit("s:" + match.pattern(), 1, target);
+  }
+
+  @Override
+  public Destination authoriseTunnel(Caller caller, String destination) {
+    return authorise(caller, destination, "GET", RequestPath.parse("/v1/any")).target();
   }
 
   @Override

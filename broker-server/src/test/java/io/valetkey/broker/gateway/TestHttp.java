@@ -37,6 +37,10 @@ final class TestHttp implements AutoCloseable {
   }
 
   Answer read(boolean headOnly) throws IOException {
+    return read(in, headOnly);
+  }
+
+  static Answer read(InputStream in, boolean headOnly) throws IOException {
     String head = head(in);
     if (head.isEmpty()) {
       throw new IOException("closed without an answer");

@@ -1,0 +1,84 @@
+package io.valetkey.broker.gateway;
+
+import com.github.benmanes.caffeine.cache.AsyncCache;
+import com.github.benmanes.caffeine.cache.Caffeine;
+import io.netty.handler.ssl.ApplicationProtocolConfig;
+import io.netty.handler.ssl.ApplicationProtocolConfig.Protocol;
+import io.netty.handler.ssl.ApplicationProtocolConfig.SelectedListenerFailureBehavior;
+import io.netty.handler.ssl.ApplicationProtocolConfig.SelectorFailureBehavior;
+import io.netty.handler.ssl.SslContext;
+import io.netty.handler.ssl.SslContextBuilder;
+import io.netty.handler.ssl.SslProvider;
+import java.security.cert.X509Certificate;
+import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import javax.net.ssl.SSLException;
+
+/**
+ * The TLS of intercepted tunnels, by host. One certificate at a time is made for a host, off the
+ * event loops, and only for hosts that were granted: whoever asks has decided that before.
+ */
+public final class InterceptionCertificates {
+
+  private static final int HOSTS = 1_000;
+
+  /** Half of a certificate's life, so that what is shown lasts for a while. */
+  private static final Duration KEPT = Duration.ofHours(12);
+
+  private static final String[] VERSIONS = {"TLSv1.3", "TLSv1.2"};
+
+  /** What may be spoken in a tunnel. */
+  private static final String[] PROTOCOLS = {"http/1.1"};
+
+  private volatile InterceptionAuthority authority;
+  private final AsyncCache<String, SslContext> hosts =
+      Caffeine.newBuilder()
+          .maximumSize(HOSTS)
+          .expireAfterWrite(KEPT)
+          .executor(task -> Thread.ofVirtual().name("interception").start(task))
+          .buildAsync();
+
+  /** Signs by this authority until it is renewed. */
+  public InterceptionCertificates(InterceptionAuthority authority) {
+    this.authority = authority;
+  }
+
+  /** From now on certificates come from this one; open tunnels stay as they are. */
+  public void renew(InterceptionAuthority renewed) {
+    authority = renewed;
+    hosts.synchronous().invalidateAll();
+  }
+
+  /** The present authority. */
+  public InterceptionAuthority authority() {
+    return authority;
+  }
+
+  /** How many hosts have a certificate now, about. */
+  long size() {
+    return hosts.synchronous().estimatedSize();
+  }
+
+  /** The TLS of this host. */
+  CompletableFuture<SslContext> of(String host) {
+    return hosts.get(host, this::context);
+  }
+
+  private SslContext context(String host) {
+    InterceptionAuthority.Leaf leaf = authority.leaf(host);
+    try {
+      return SslContextBuilder.forServer(leaf.key(), leaf.chain().toArray(new X509Certificate[0]))
+          .sslProvider(SslProvider.JDK)
+          .protocols(VERSIONS)
+          .applicationProtocolConfig(
+              new ApplicationProtocolConfig(
+                  Protocol.ALPN,
+                  SelectorFailureBehavior.FATAL_ALERT,
+                  SelectedListenerFailureBehavior.ACCEPT,
+                  PROTOCOLS))
+          .build();
+    } catch (SSLException e) {
+      throw new IllegalStateException("the certificate cannot be shown", e);
+    }
+  }
+}
