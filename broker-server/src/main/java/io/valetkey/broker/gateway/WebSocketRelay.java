@@ -78,6 +78,8 @@ final class WebSocketRelay {
     conversation.tunnel(this::cut);
     caller.exceptionHandler(e -> conversation.abandoned());
     caller.closeHandler(v -> callerLeft());
+    // With nobody to ask, the server would close the connection at once when it drains.
+    caller.shutdownHandler(within -> goAway());
     upstream.exceptionHandler(e -> {});
     upstream.closeHandler(v -> upstreamLeft());
     caller.handler(bytes -> read(fromCaller, bytes, true));

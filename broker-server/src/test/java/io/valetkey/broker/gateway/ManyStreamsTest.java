@@ -25,7 +25,9 @@ import org.junit.jupiter.api.Timeout;
 class ManyStreamsTest {
 
   private static final int STREAMS = 1000;
-  private static final Duration BOUND = Duration.ofSeconds(2);
+
+  /** As the callers see it, who share two cores with the gateway and the upstream here. */
+  private static final Duration BOUND = Duration.ofSeconds(5);
 
   private final List<Long> endedNanos = new CopyOnWriteArrayList<>();
   private final ConcurrentLinkedQueue<String> wrong = new ConcurrentLinkedQueue<>();
