@@ -66,14 +66,20 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   }
 
   TestGateway(int upstreamPort, TrustManagerFactory trust, Duration idle) {
+    this(upstreamPort, trust, idle, Duration.ofSeconds(2), Duration.ofSeconds(1));
+  }
+
+  /** With other bounds for handshakes and heads, for programs that take their time to start. */
+  TestGateway(
+      int upstreamPort, TrustManagerFactory trust, Duration idle, Duration connect, Duration head) {
     this.upstreamPort = upstreamPort;
     var settings =
         new GatewaySettings(
             "127.0.0.1",
             0,
             "https://gateway.test",
-            Duration.ofSeconds(2),
-            Duration.ofSeconds(1),
+            connect,
+            head,
             idle,
             Duration.ofSeconds(60),
             Duration.ofSeconds(2));
