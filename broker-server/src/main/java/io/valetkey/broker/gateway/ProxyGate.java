@@ -209,10 +209,14 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
 
   /** After the 200 there is no answer that a program would read. */
   private void refuseInside(ChannelHandlerContext ctx, String detail) {
+    drop(ctx, ProblemCode.INVALID_REQUEST, detail);
+  }
+
+  private void drop(ChannelHandlerContext ctx, ProblemCode code, String detail) {
     Exchange refused = end();
     if (refused != null) {
-      var _ = refused.unserved(ProblemCode.INVALID_REQUEST, detail);
-      shared.telemetry().unserved(refused, ProblemCode.INVALID_REQUEST, null);
+      var _ = refused.unserved(code, detail);
+      shared.telemetry().unserved(refused, code, null);
     }
     close(ctx);
   }
@@ -259,7 +263,9 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
     var done = new CompletableFuture<Void>();
     ctx.executor()
         .execute(() -> {
-          if (state != State.OPEN) {
+          if (state == State.HELLO) {
+            drop(ctx, why.code(), why.detail());
+          } else if (state != State.OPEN) {
             refuse(ctx, why.code(), why.detail());
           } else if (ctx.pipeline().get(WireGuardHandler.class).isBusy()) {
             var _ =

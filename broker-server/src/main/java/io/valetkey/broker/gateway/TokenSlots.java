@@ -69,9 +69,10 @@ final class TokenSlots {
       throw new RefusedException(ProblemCode.SEVERAL_TOKENS, "several tokens for the proxy");
     }
     String value = values.getFirst();
-    // A bound token needs a proof of each request, which no program makes for a proxy.
-    boolean bound = value.regionMatches(true, 0, "DPoP ", 0, "DPoP ".length());
-    String token = bound ? "" : fromAuthorization(value);
+    String scheme = value.substring(0, Math.max(0, value.indexOf(' '))).toLowerCase(Locale.ROOT);
+    // Not DPoP: a bound token needs a proof of each request, which no program makes for a proxy.
+    boolean known = scheme.equals("bearer") || scheme.equals("basic");
+    String token = known ? fromAuthorization(value) : "";
     if (token.isEmpty()) {
       throw new RefusedException(ProblemCode.INVALID_TOKEN, "the slot holds no access token");
     }

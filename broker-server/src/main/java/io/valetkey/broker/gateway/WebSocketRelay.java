@@ -242,7 +242,7 @@ final class WebSocketRelay {
   /** A good end: each side has said that it closes and has been told that the other does. */
   private void endIfBothClosed() {
     if (fromCaller.isClosed() && fromUpstream.isClosed() && conversation.closed(closeCode)) {
-      var _ = caller.close();
+      closeCaller();
       var _ = upstream.close();
     }
   }
@@ -254,7 +254,7 @@ final class WebSocketRelay {
   private void upstreamLeft() {
     if (fromUpstream.isClosed() && toldCaller && conversation.closed(closeCode)) {
       // It did not wait for the caller's word, and need not.
-      var _ = caller.close();
+      closeCaller();
       return;
     }
     conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the upstream left without a close frame");
@@ -283,8 +283,13 @@ final class WebSocketRelay {
     caller.resume();
     boolean hard = code == ProblemCode.STOPPED;
     long delay = hard ? LAST_WORD_MILLIS : POLITE_MILLIS;
-    Runnable close = hard ? () -> HardClose.of(connection) : caller::close;
+    Runnable close = hard ? () -> HardClose.of(connection) : this::closeCaller;
     var _ = callersChannel.eventLoop().schedule(close, delay, TimeUnit.MILLISECONDS);
+  }
+
+  /** By the channel: a socket with a handler for its shutdown would only ask that one again. */
+  private void closeCaller() {
+    var _ = callersChannel.close();
   }
 
   private boolean hasPendingBytes() {

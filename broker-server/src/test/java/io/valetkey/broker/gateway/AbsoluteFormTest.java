@@ -98,6 +98,7 @@ class AbsoluteFormTest {
             "Proxy-Authorization: Bearer \r\n",
             "Proxy-Authorization: Digest good\r\n",
             "Proxy-Authorization: token\r\n",
+            "Proxy-Authorization: token good\r\n",
             "Proxy-Authorization: DPoP good-bound\r\nDPoP: proof\r\n",
             "Proxy-Authorization: Bearer good-bound\r\nDPoP: proof\r\n",
             basic("good"),

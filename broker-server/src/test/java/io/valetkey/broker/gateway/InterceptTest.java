@@ -153,6 +153,21 @@ class InterceptTest {
     assertThat(gateway.live.size()).isZero();
   }
 
+  @Test
+  void stop_beforeTheHandshake_closesWithoutAnAnswerInTheTunnel() throws Exception {
+    try (TestHttp caller = connected()) {
+      assertThat(gateway.live.cut(exchange -> true)).isEqualTo(1);
+      assertThat(caller.isClosed()).isTrue();
+    }
+    await()
+        .untilAsserted(() ->
+            assertThat(gateway.records)
+                .singleElement()
+                .extracting(TestGateway.Written::code)
+                .isEqualTo(ProblemCode.STOPPED));
+    nothingHappened();
+  }
+
   private String connect(String target, String fields) {
     return "CONNECT " + target + " HTTP/1.1\r\n" + fields + "\r\n";
   }
@@ -388,7 +403,7 @@ class InterceptTest {
 
   @Test
   void manyNames_mintNothing() throws Exception {
-    for (int i = 0; i < 10_000; i++) {
+    for (int i = 0; i < 1_000; i++) {
       String bytes =
           connect("h" + i + ".test:443", "Host: h" + i + ".test:443\r\n" + bearer("good"));
       try (TestHttp caller = gateway.proxyCaller()) {

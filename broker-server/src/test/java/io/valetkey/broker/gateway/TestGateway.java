@@ -78,14 +78,30 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   }
 
   TestGateway(int upstreamPort, TrustManagerFactory trust, Duration idle, Duration webSocketIdle) {
+    this(upstreamPort, trust, idle, webSocketIdle, Duration.ofSeconds(2), Duration.ofSeconds(1));
+  }
+
+  /** With other bounds for handshakes and heads, for programs that take their time to start. */
+  TestGateway(
+      int upstreamPort, TrustManagerFactory trust, Duration idle, Duration connect, Duration head) {
+    this(upstreamPort, trust, idle, Duration.ofMinutes(5), connect, head);
+  }
+
+  private TestGateway(
+      int upstreamPort,
+      TrustManagerFactory trust,
+      Duration idle,
+      Duration webSocketIdle,
+      Duration connect,
+      Duration head) {
     this.upstreamPort = upstreamPort;
     var settings =
         new GatewaySettings(
             "127.0.0.1",
             0,
             "https://gateway.test",
-            Duration.ofSeconds(2),
-            Duration.ofSeconds(1),
+            connect,
+            head,
             idle,
             webSocketIdle,
             Duration.ofSeconds(60),

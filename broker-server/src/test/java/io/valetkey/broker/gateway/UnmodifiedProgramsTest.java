@@ -9,6 +9,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.KeyStore;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
@@ -47,7 +48,8 @@ class UnmodifiedProgramsTest {
                   request.values("authorization").equals(List.of("Bearer " + TestGateway.KEY));
               TestUpstream.ok(out, known ? "hello <" + request.text() + ">" : "who are you?");
             });
-    gateway = new TestGateway(upstream.port(), CERTIFICATES.trust());
+    Duration patient = Duration.ofSeconds(30);
+    gateway = new TestGateway(upstream.port(), CERTIFICATES.trust(), patient, patient, patient);
     String body =
         Base64.getMimeEncoder(64, new byte[] {'\n'})
             .encodeToString(gateway.certificates.authority().trusted().getEncoded());
