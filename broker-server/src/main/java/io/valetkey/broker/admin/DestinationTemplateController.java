@@ -71,7 +71,8 @@ class DestinationTemplateController {
     Map<String, String> values = values(template, request);
     String destination = name(request, "destination", template.name());
     List<ObjectNode> documents =
-        template.documents(destination, credential(request, destination), values);
+        template.documents(
+            destination, credential(request, destination, template.takesOneField()), values);
     ObjectNode answer = JsonAnswers.object();
     String owner = request.parameter("managedBy");
     if (owner != null) {
@@ -116,16 +117,22 @@ class DestinationTemplateController {
     return values;
   }
 
-  private static ObjectNode credential(AdminRequest request, String destination) {
+  private static ObjectNode credential(AdminRequest request, String destination, boolean oneField) {
     ObjectNode credential = JsonAnswers.object();
     String source = text(request, "source", "vault-kv");
+    if (!oneField && request.parameter("field") != null) {
+      throw AdminRequest.invalid("This destination itself names the fields that it takes.");
+    }
     switch (source) {
-      case "vault-kv" ->
-          credential
-              .put("source", source)
-              .put("mount", text(request, "mount", "secret"))
-              .put("path", text(request, "path", "agents/" + destination))
-              .put("field", text(request, "field", "api_key"));
+      case "vault-kv" -> {
+        credential
+            .put("source", source)
+            .put("mount", text(request, "mount", "secret"))
+            .put("path", text(request, "path", "agents/" + destination));
+        if (oneField) {
+          credential.put("field", text(request, "field", "api_key"));
+        }
+      }
       case "file" ->
           credential.put("source", source).put("name", text(request, "file", destination));
       default -> throw AdminRequest.invalid("The source must be vault-kv or file.");

@@ -71,6 +71,12 @@ public final class DestinationTemplate {
     return written.get("title").stringValue();
   }
 
+  /** Whether the credential is one text; else the destination itself names the fields it takes. */
+  public boolean takesOneField() {
+    JsonNode destination = written.get("destination");
+    return !destination.has("slots") && !destination.has("signing");
+  }
+
   /** What must be said before it can be filled in; often nothing. */
   public List<Parameter> parameters() {
     return written

@@ -12,7 +12,9 @@ public final class DestinationTemplates {
   private static final List<String> NAMES =
       List.of(
           "anthropic",
+          "aws-s3",
           "azure-openai",
+          "datadog",
           "github",
           "github-git",
           "gitlab",

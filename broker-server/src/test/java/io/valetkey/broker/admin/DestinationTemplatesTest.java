@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.AfterAll;
@@ -201,6 +202,7 @@ class DestinationTemplatesTest {
         "/openai?destination=Not%20a%20name",
         "/openai?managedBy=Not%20a%20name",
         "/openai?sorce=file",
+        "/datadog?site=datadoghq.eu&field=api_key",
         "/github?owner=acme&repository=..",
         "/github?owner=acme&repository=a%2F..%2Fb",
         "/azure-openai?resource=a.evil.example%23&deployment=d"
@@ -285,6 +287,18 @@ class DestinationTemplatesTest {
   }
 
   private static String slot(JsonNode destination) {
+    if (destination.has("slots")) {
+      return destination
+          .get("slots")
+          .valueStream()
+          .map(one ->
+              "`%s` (field `%s`)"
+                  .formatted(one.get("header").stringValue(), one.get("field").stringValue()))
+          .collect(Collectors.joining(" and "));
+    }
+    if (destination.has("signing")) {
+      return "signatures (AWS SigV4), fields `access_key_id` and `secret_access_key`";
+    }
     JsonNode basic = destination.at("/slot/basic/username");
     if (!basic.isMissingNode()) {
       return "`Authorization` as the password of Basic, user `" + basic.stringValue() + "`";

@@ -136,6 +136,22 @@ class AbsoluteFormTest {
   }
 
   @Test
+  void webSocket_opensNotHere() throws Exception {
+    TestHttp.Answer answer =
+        ask(
+            get(
+                "https://" + authority() + "/v1/live/x",
+                "Proxy-Authorization: Bearer good\r\nUpgrade: websocket\r\n"
+                    + "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                    + "Sec-WebSocket-Key: "
+                    + TestWebSocket.KEY
+                    + "\r\n"));
+    assertThat(answer.status()).isEqualTo(400);
+    assertThat(upstream.requests).isEmpty();
+    assertThat(gateway.records.getLast().code()).isEqualTo(ProblemCode.INVALID_REQUEST);
+  }
+
+  @Test
   void severalTokens_areRefused() throws Exception {
     String twice = "Proxy-Authorization: Bearer good\r\n" + basic("u:good");
     TestHttp.Answer answer = ask(get("https://" + authority() + "/v1/a", twice));

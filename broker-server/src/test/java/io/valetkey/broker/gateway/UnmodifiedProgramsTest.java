@@ -25,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 /**
  * Programs as they are, with the proxy's address and its authority and nothing else: what they ask
  * for comes from a real TLS upstream that wants a credential which none of them holds. A program
- * that is not installed skips its test. Invariants: G11, G13, P6.
+ * that is not installed skips its test. Invariants: G15, G17, P6.
  */
 @Timeout(180)
 class UnmodifiedProgramsTest {
