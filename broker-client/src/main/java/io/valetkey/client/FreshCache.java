@@ -86,7 +86,7 @@ final class FreshCache<T extends Perishable> {
     if (now == null) {
       return null;
     }
-    long age = clock.millis() - now.obtainedAtMillis;
+    long age = now.ageMillis(clock);
     if (now.isBefore(now.aheadMillis, age)) {
       return now;
     }
@@ -105,20 +105,26 @@ final class FreshCache<T extends Perishable> {
     ValetkeyException known = known(failure);
     Held<T> old = held;
     if (known.retryable() && old != null) {
-      long age = clock.millis() - old.obtainedAtMillis;
-      if (old.isBefore(old.lifeMillis, age)) {
+      if (old.isBefore(old.lifeMillis, old.ageMillis(clock))) {
         return old.value;
       }
     }
     throw known;
   }
 
-  /** Joins the exchange that runs, or starts one, or fails at once during a pause. */
+  /**
+   * Joins the exchange that runs, or starts one, or fails at once during a pause. One that landed
+   * since the caller looked is as good as a new one.
+   */
   private CompletableFuture<T> takeOff() {
     CompletableFuture<T> started;
     synchronized (lock) {
       if (flight != null) {
         return flight;
+      }
+      Held<T> landed = held;
+      if (landed != null && landed.isBefore(landed.aheadMillis, landed.ageMillis(clock))) {
+        return CompletableFuture.completedFuture(landed.value);
       }
       if (failure != null && isPaused()) {
         return CompletableFuture.failedFuture(failure.again());
@@ -213,6 +219,10 @@ final class FreshCache<T extends Perishable> {
     @SuppressWarnings("ReferenceEquality")
     boolean is(T other) {
       return value == other;
+    }
+
+    long ageMillis(Clock clock) {
+      return clock.millis() - obtainedAtMillis;
     }
 
     /** A clock that was set back makes an age negative; then nothing is known about the value. */
