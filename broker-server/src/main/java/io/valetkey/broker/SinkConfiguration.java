@@ -19,7 +19,6 @@ import java.security.GeneralSecurityException;
 import java.util.ArrayList;
 import java.util.List;
 import javax.net.ssl.SSLContext;
-import org.jspecify.annotations.Nullable;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.core.env.ConfigurableEnvironment;
@@ -111,8 +110,8 @@ class SinkConfiguration {
   private static void addWebhook(SettingsReader reader, List<Sink> sinks) {
     boolean wanted = reader.text(SINKS + "webhook.url") != null;
     SSLContext tls = tls(reader, SINKS + "webhook.trusted-certificates");
-    Path bearer = readable(reader, SINKS + "webhook.bearer-file");
-    Path hmac = readable(reader, SINKS + "webhook.hmac-file");
+    Path bearer = reader.file(SINKS + "webhook.bearer-file");
+    Path hmac = reader.file(SINKS + "webhook.hmac-file");
     if (wanted) {
       int before = reader.problems().size();
       String url = reader.externalUrl(SINKS + "webhook.url");
@@ -151,8 +150,8 @@ class SinkConfiguration {
 
   private static void addOtlp(SettingsReader reader, List<Sink> sinks) {
     boolean wanted = reader.text(SINKS + "otlp.url") != null;
-    Path trusted = readable(reader, SINKS + "otlp.trusted-certificates");
-    Path bearer = readable(reader, SINKS + "otlp.bearer-file");
+    Path trusted = reader.file(SINKS + "otlp.trusted-certificates");
+    Path bearer = reader.file(SINKS + "otlp.bearer-file");
     int before = reader.problems().size();
     String url = wanted ? reader.externalUrl(SINKS + "otlp.url") : "";
     if (!wanted || reader.problems().size() > before) {
@@ -166,21 +165,10 @@ class SinkConfiguration {
     }
   }
 
-  private static @Nullable Path readable(SettingsReader reader, String name) {
-    String file = reader.text(name);
-    if (file == null) {
-      return null;
-    }
-    if (!Files.isReadable(Path.of(file))) {
-      reader.problem(name, "is not a file that can be read");
-    }
-    return Path.of(file);
-  }
-
   private static SSLContext tls(SettingsReader reader, String name) {
     try {
       SSLContext context = SSLContext.getInstance("TLS");
-      Path file = readable(reader, name);
+      Path file = reader.file(name);
       if (file != null && Files.isReadable(file)) {
         context.init(null, UpstreamTrust.of(file).getTrustManagers(), null);
       } else {

@@ -11,6 +11,7 @@ import java.sql.SQLException;
 import java.time.Clock;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.springframework.boot.builder.SpringApplicationBuilder;
 import org.springframework.context.ConfigurableApplicationContext;
@@ -22,6 +23,11 @@ public final class RunningBroker implements AutoCloseable {
   public static final String BOOTSTRAP_TOKEN = "bootstrap-token-of-a-test-0123456789abcdef";
 
   private static final AtomicInteger DATABASES = new AtomicInteger();
+  private static final int FIRST_PORT = 10_000;
+  private static final int PORT_COUNT = 22_000;
+
+  /** From a place of its own in each JVM, because several run at once. */
+  private static final AtomicInteger PORTS = new AtomicInteger(new Random().nextInt(PORT_COUNT));
 
   private final ConfigurableApplicationContext context;
   private final String database;
@@ -153,11 +159,18 @@ public final class RunningBroker implements AutoCloseable {
     return context;
   }
 
+  /**
+   * A port that nobody listens on. Below those that outgoing connections get (from 32768 on Linux),
+   * so that none of them takes it before it is used.
+   */
   public static int freePort() {
-    try (ServerSocket socket = new ServerSocket(0)) {
-      return socket.getLocalPort();
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
+    while (true) {
+      int port = FIRST_PORT + Math.floorMod(PORTS.getAndIncrement(), PORT_COUNT);
+      try (ServerSocket socket = new ServerSocket(port)) {
+        return socket.getLocalPort();
+      } catch (IOException e) {
+        // Somebody has it: the next one.
+      }
     }
   }
 

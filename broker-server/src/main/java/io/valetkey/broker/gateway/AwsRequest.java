@@ -43,7 +43,7 @@ final class AwsRequest {
 
   /** Whether the body has to be read before the request can be signed. */
   static boolean needsBody(Destination.Signing signing, Fields received) {
-    return !signing.isS3() && hasBody(received) && !SHA256.matcher(hash(received)).matches();
+    return !signing.isS3() && received.announceBody() && !SHA256.matcher(hash(received)).matches();
   }
 
   /**
@@ -143,7 +143,7 @@ final class AwsRequest {
   private static Body body(Destination.Signing signing, Fields received, byte @Nullable [] held) {
     String hash = hash(received);
     String length = received.first("content-length");
-    if (STREAMING.matcher(hash).matches() && signing.isS3() && hasBody(received)) {
+    if (STREAMING.matcher(hash).matches() && signing.isS3() && received.announceBody()) {
       return streamed(received, hash.endsWith("-TRAILER"));
     }
     if (held != null) {
@@ -155,7 +155,7 @@ final class AwsRequest {
     if (!hash.isEmpty() && !hash.equals(SigV4.UNSIGNED_PAYLOAD)) {
       throw malformed("X-Amz-Content-SHA256 is neither a hash nor a word for none");
     }
-    return new Body(hasBody(received) ? SigV4.UNSIGNED_PAYLOAD : NO_BODY, length, null);
+    return new Body(received.announceBody() ? SigV4.UNSIGNED_PAYLOAD : NO_BODY, length, null);
   }
 
   /**
@@ -184,12 +184,6 @@ final class AwsRequest {
       throw malformed("X-Amz-Content-SHA256 is given twice");
     }
     return hashes.isEmpty() ? "" : hashes.getFirst().strip();
-  }
-
-  private static boolean hasBody(Fields received) {
-    String length = received.first("content-length");
-    return received.has("transfer-encoding")
-        || (length != null && !length.chars().allMatch(c -> c == '0'));
   }
 
   private static RefusedException malformed(String detail) {

@@ -50,7 +50,6 @@ final class Conversation {
   private final BooleanSupplier mayTunnel;
   private Runnable upstream = () -> {};
   private @Nullable Consumer<ProblemCode> tunnel;
-  private Runnable atEnd = () -> {};
   private boolean ended;
   private boolean answering;
   private final Alarm alarm;
@@ -63,6 +62,7 @@ final class Conversation {
       Vertx vertx,
       Context context,
       HttpServerRequest request,
+      Way way,
       Trail trail,
       LiveExchanges live,
       Bounds bounds,
@@ -80,7 +80,7 @@ final class Conversation {
     this.telemetry = bounds.telemetry();
     this.alarm = alarm;
     this.onEnd = onEnd;
-    this.exchange = new Exchange(trail, live, this::endFromOutside);
+    this.exchange = new Exchange(trail, live, way, this::endFromOutside);
     response.exceptionHandler(e -> abandoned());
     response.closeHandler(v -> abandoned());
   }
@@ -140,11 +140,6 @@ final class Conversation {
   /** Says how the upstream's side is cancelled from now on. */
   void upstream(Runnable cancel) {
     upstream = cancel;
-  }
-
-  /** Says what else is to be done when it ends. */
-  void atEnd(Runnable action) {
-    atEnd = action;
   }
 
   /** The whole exchange ends at the latest so long after its start. */
@@ -323,7 +318,6 @@ final class Conversation {
     }
     ended = true;
     onEnd.run();
-    atEnd.run();
     alarm.clear();
     return true;
   }

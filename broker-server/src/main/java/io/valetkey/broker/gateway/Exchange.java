@@ -21,12 +21,12 @@ final class Exchange {
 
   private final Trail trail;
   private final LiveExchanges exchanges;
+  private final Way way;
   private final Function<Ending, CompletableFuture<?>> onEnding;
   private final Trace trace = new Trace();
   private Trail.Entry entry;
   private LiveExchanges.@Nullable Live live;
   private boolean recorded;
-  private @Nullable Way way;
   private @Nullable String method;
   private @Nullable String destination;
   private long admittedNanos;
@@ -38,13 +38,20 @@ final class Exchange {
   /**
    * Opens the record.
    *
+   * @param way how the request came in
    * @param onEnding ends the exchange and completes when it has ended; called on any thread
    */
-  Exchange(Trail trail, LiveExchanges exchanges, Function<Ending, CompletableFuture<?>> onEnding) {
+  Exchange(
+      Trail trail,
+      LiveExchanges exchanges,
+      Way way,
+      Function<Ending, CompletableFuture<?>> onEnding) {
     this.trail = trail;
     this.exchanges = exchanges;
     this.onEnding = onEnding;
+    this.way = way;
     this.entry = trail.open();
+    entry.detail("way", way.word());
   }
 
   Trail.Entry entry() {
@@ -57,12 +64,6 @@ final class Exchange {
 
   void live(LiveExchanges.Live registered) {
     live = registered;
-  }
-
-  /** The request came in this way. */
-  void way(Way taken) {
-    way = taken;
-    entry.detail("way", taken.word());
   }
 
   /** The request has this method, which is one of those that there are. */
@@ -230,9 +231,7 @@ final class Exchange {
 
   private void describe(Trail.Entry later) {
     later.detail("granted_as", entry.decisionId().toString());
-    if (way != null) {
-      later.detail("way", way.word());
-    }
+    later.detail("way", way.word());
     if (live != null) {
       Caller caller = Objects.requireNonNull(live).caller();
       later.caller(caller);

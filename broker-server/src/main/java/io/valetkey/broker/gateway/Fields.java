@@ -66,6 +66,12 @@ final class Fields {
     return first(name) != null;
   }
 
+  /** Whether a body follows that is not known to be empty (RFC 9112 section 6.3). */
+  boolean announceBody() {
+    String length = first("content-length");
+    return has("transfer-encoding") || (length != null && !length.chars().allMatch(c -> c == '0'));
+  }
+
   /** The same without the lines whose lower-case name is meant. */
   Fields without(Predicate<String> key) {
     Fields kept = new Fields();

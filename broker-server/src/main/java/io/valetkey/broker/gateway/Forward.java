@@ -27,7 +27,6 @@ final class Forward {
   private final Scrubbers scrubbers;
   private final GatewaySettings settings;
   private final HttpServerRequest in;
-  private final OpenWebSockets webSockets;
   private Admission.Admitted admitted;
   private @Nullable HttpClientRequest current;
   private boolean reused;
@@ -44,9 +43,7 @@ final class Forward {
       UpstreamPools pools,
       Credentials credentials,
       Scrubbers scrubbers,
-      GatewaySettings settings,
-      OpenWebSockets webSockets) {
-    this.webSockets = webSockets;
+      GatewaySettings settings) {
     this.conversation = conversation;
     this.admitted = admitted;
     this.pools = pools;
@@ -140,14 +137,13 @@ final class Forward {
     request.fields().list().forEach(field -> out.headers().add(field.name(), field.value()));
     conversation.expect(admitted.destination().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
     out.exceptionHandler(e -> broken(out, e));
+    out.response().onSuccess(response -> answered(out, response)).onFailure(e -> broken(out, e));
     WebSocketHandshake webSocket = admitted.webSocket();
     if (webSocket != null) {
       webSocket.forUpstream().list().forEach(f -> out.headers().add(f.name(), f.value()));
-      out.response().onSuccess(response -> answered(out, response)).onFailure(e -> broken(out, e));
       var _ = out.connect();
       return;
     }
-    out.response().onSuccess(response -> answered(out, response)).onFailure(e -> broken(out, e));
     if (held != null) {
       uploaded = true;
       out.putHeader("Content-Length", String.valueOf(held.length));
@@ -162,8 +158,7 @@ final class Forward {
   }
 
   private boolean hasBody() {
-    String length = in.getHeader("content-length");
-    return in.getHeader("transfer-encoding") != null || (length != null && !isZero(length));
+    return admitted.accepted().fields().announceBody();
   }
 
   private void upload(HttpClientRequest out, UpstreamRequest request) {
@@ -239,7 +234,7 @@ final class Forward {
     }
     if (admitted.webSocket() != null) {
       if (response.statusCode() == 101) {
-        new WebSocketUpgrade(conversation, admitted, scrubbers.of(admitted), settings, webSockets)
+        new WebSocketUpgrade(conversation, admitted, scrubbers.of(admitted), settings)
             .start(response);
         return;
       }
@@ -313,9 +308,5 @@ final class Forward {
       }
     }
     return ProblemCode.UPSTREAM_UNREACHABLE;
-  }
-
-  private static boolean isZero(String length) {
-    return length.chars().allMatch(c -> c == '0');
   }
 }

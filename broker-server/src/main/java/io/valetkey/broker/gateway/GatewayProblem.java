@@ -19,7 +19,7 @@ record GatewayProblem(ProblemCode code, UUID decisionId) {
   private static final String CATALOGUE = "/problems/";
 
   private static final String CHALLENGE = "Bearer realm=\"valetkey\"";
-  private static final String PROXY_CHALLENGE = "Basic realm=\"valetkey\"";
+  private static final String BASIC_CHALLENGE = "Basic realm=\"valetkey\"";
   private static final String RETRY_SECONDS = "1";
 
   /** The answer to a refusal for this true reason. */
@@ -47,12 +47,10 @@ record GatewayProblem(ProblemCode code, UUID decisionId) {
     switch (code) {
       // One challenge per line: git and others look for Basic first.
       case PROXY_UNAUTHORIZED ->
-          fields.add("Proxy-Authenticate", PROXY_CHALLENGE).add("Proxy-Authenticate", CHALLENGE);
+          fields.add("Proxy-Authenticate", BASIC_CHALLENGE).add("Proxy-Authenticate", CHALLENGE);
       // Basic too: git and others send a password only where it is asked for.
       case UNAUTHORIZED ->
-          fields
-              .add("WWW-Authenticate", CHALLENGE)
-              .add("WWW-Authenticate", "Basic realm=\"valetkey\"");
+          fields.add("WWW-Authenticate", CHALLENGE).add("WWW-Authenticate", BASIC_CHALLENGE);
       case INVALID_TOKEN, INSUFFICIENT_SCOPE ->
           fields.add("WWW-Authenticate", CHALLENGE + ", error=\"" + code.code() + "\"");
       default -> {

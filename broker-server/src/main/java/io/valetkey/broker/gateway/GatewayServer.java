@@ -65,7 +65,6 @@ public final class GatewayServer {
   private final Conversation.Bounds bounds;
   private final Scrubbers scrubbers = new Scrubbers();
   private final UpstreamPools pools;
-  private final OpenWebSockets webSockets = new OpenWebSockets();
   private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
   private volatile @Nullable KeyManagerFactory own;
   private volatile @Nullable ForwardProxy forward;
@@ -164,7 +163,7 @@ public final class GatewayServer {
   ProxyGate.Shared shared(InterceptionCertificates certificates) {
     return new ProxyGate.Shared(
         new Tunnels(permissions, live, certificates, clock),
-        onEnding -> new Exchange(trail, live, onEnding),
+        onEnding -> new Exchange(trail, live, Way.INTERCEPT, onEnding),
         telemetry,
         settings.headTimeout(),
         settings.connectTimeout());
@@ -242,7 +241,6 @@ public final class GatewayServer {
       deployment = null;
       vertx.cancelTimer(counts);
       List<Future<?>> ending = new ArrayList<>();
-      webSockets.goAway();
       for (HttpServer server : servers) {
         ending.add(server.shutdown(settings.drain()));
       }
@@ -293,10 +291,9 @@ public final class GatewayServer {
 
   private CompletableFuture<UUID> refusedOnTheWire(HttpConnection connection) {
     telemetry.unreadable(ProblemCode.INVALID_REQUEST);
-    var refused = new Exchange(trail, live, why -> CompletableFuture.completedFuture(null));
-    refused.way(Entrance.of(connection).way());
-    return refused.unserved(
-        ProblemCode.INVALID_REQUEST, "the bytes are not one unambiguous request");
+    Way way = Entrance.of(connection).way();
+    return new Exchange(trail, live, way, why -> CompletableFuture.completedFuture(null))
+        .unserved(ProblemCode.INVALID_REQUEST, "the bytes are not one unambiguous request");
   }
 
   private void invalid(HttpServerRequest request) {
@@ -308,12 +305,14 @@ public final class GatewayServer {
     } else if (cause.contains("TooLongHttpLine")) {
       code = ProblemCode.URI_TOO_LONG;
     }
-    conversation(request).fail(code, "the parser refused the request");
+    conversation(request, Entrance.of(request.connection()))
+        .fail(code, "the parser refused the request");
   }
 
   private void handle(HttpServerRequest request) {
     request.pause();
-    Conversation conversation = conversation(request);
+    Entrance entrance = Entrance.of(request.connection());
+    Conversation conversation = conversation(request, entrance);
     if (request.version() != HttpVersion.HTTP_1_1) {
       conversation.fail(ProblemCode.INVALID_REQUEST, "not HTTP/1.1");
       return;
@@ -323,7 +322,7 @@ public final class GatewayServer {
     var head = new Guard.Head(request.method().name(), request.uri(), fields);
     Context context = conversation.context();
     CompletableFuture<Admission.Admitted> answer =
-        admission.admit(Entrance.of(request.connection()), head, conversation.exchange());
+        admission.admit(entrance, head, conversation.exchange());
     boolean here = answer.isDone(); // then this is the event loop still
     var _ =
         answer.whenComplete((admitted, failure) -> {
@@ -340,8 +339,7 @@ public final class GatewayServer {
       Admission.@Nullable Admitted admitted,
       @Nullable Throwable failure) {
     if (admitted != null) {
-      new Forward(conversation, admitted, pools, credentials, scrubbers, settings, webSockets)
-          .start();
+      new Forward(conversation, admitted, pools, credentials, scrubbers, settings).start();
     } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
       conversation.fail(refused.code(), refused.detail());
     } else {
@@ -352,23 +350,21 @@ public final class GatewayServer {
     }
   }
 
-  private Conversation conversation(HttpServerRequest request) {
+  private Conversation conversation(HttpServerRequest request, Entrance entrance) {
     var pipeline = ((VertxConnection) request.connection()).channel().pipeline();
     WireGuardHandler guard = pipeline.get(WireGuardHandler.class);
     guard.begun();
-    var conversation =
-        new Conversation(
-            vertx,
-            vertx.getOrCreateContext(),
-            request,
-            trail,
-            live,
-            bounds,
-            guard.exchangeAlarm(),
-            guard::ended,
-            guard::tunnel);
-    conversation.exchange().way(Entrance.of(request.connection()).way());
-    return conversation;
+    return new Conversation(
+        vertx,
+        vertx.getOrCreateContext(),
+        request,
+        entrance.way(),
+        trail,
+        live,
+        bounds,
+        guard.exchangeAlarm(),
+        guard::ended,
+        guard::tunnel);
   }
 
   private <T> T await(java.util.concurrent.CompletionStage<T> stage) {

@@ -124,7 +124,6 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
     cancelDeadline();
     state = State.DECIDING;
     exchange = shared.exchanges().apply(why -> cut(ctx, why));
-    exchange.way(Way.INTERCEPT);
     if (end < 0 || end > LARGEST_HEAD) {
       refuse(ctx, ProblemCode.HEADERS_TOO_LARGE, "the head of CONNECT is too large");
     } else if (end < received.size()) {

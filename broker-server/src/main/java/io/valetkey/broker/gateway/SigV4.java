@@ -1,9 +1,9 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.crypto.HmacSha256;
 import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.secret.SecretValue;
 import java.nio.charset.StandardCharsets;
-import java.security.GeneralSecurityException;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
@@ -14,8 +14,6 @@ import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
-import javax.crypto.Mac;
-import javax.crypto.spec.SecretKeySpec;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -94,11 +92,15 @@ final class SigV4 {
             + sha256(canonical.getBytes(StandardCharsets.ISO_8859_1));
     byte[] key = ("AWS4" + secretKey.reveal()).getBytes(StandardCharsets.UTF_8);
     for (String part : List.of(date, region, service, "aws4_request")) {
-      key = hmac(key, part);
+      key = HmacSha256.of(key, part);
     }
     return "%s Credential=%s/%s, SignedHeaders=%s, Signature=%s"
         .formatted(
-            ALGORITHM, accessKeyId, scope, names, HexFormat.of().formatHex(hmac(key, toSign)));
+            ALGORITHM,
+            accessKeyId,
+            scope,
+            names,
+            HexFormat.of().formatHex(HmacSha256.of(key, toSign)));
   }
 
   private String canonical(Request request, SortedMap<String, String> headers, String names) {
@@ -181,15 +183,5 @@ final class SigV4 {
         || (c >= 'A' && c <= 'Z')
         || (c >= '0' && c <= '9')
         || "-._~".indexOf(c) >= 0;
-  }
-
-  private static byte[] hmac(byte[] key, String text) {
-    try {
-      Mac mac = Mac.getInstance("HmacSHA256");
-      mac.init(new SecretKeySpec(key, "HmacSHA256"));
-      return mac.doFinal(text.getBytes(StandardCharsets.UTF_8));
-    } catch (GeneralSecurityException e) {
-      throw new IllegalStateException("every Java has HmacSHA256", e);
-    }
   }
 }

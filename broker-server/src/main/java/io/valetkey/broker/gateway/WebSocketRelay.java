@@ -78,7 +78,7 @@ final class WebSocketRelay {
     conversation.tunnel(this::cut);
     caller.exceptionHandler(e -> conversation.abandoned());
     caller.closeHandler(v -> callerLeft());
-    // With nobody to ask, the server would close the connection at once when it drains.
+    // When the server drains; with nobody to ask it would close the connection at once.
     caller.shutdownHandler(within -> goAway());
     upstream.exceptionHandler(e -> {});
     upstream.closeHandler(v -> upstreamLeft());

@@ -18,20 +18,17 @@ final class WebSocketUpgrade {
   private final WebSocketHandshake handshake;
   private final Scrubber scrubber;
   private final GatewaySettings settings;
-  private final OpenWebSockets webSockets;
 
   WebSocketUpgrade(
       Conversation conversation,
       Admission.Admitted admitted,
       Scrubber scrubber,
-      GatewaySettings settings,
-      OpenWebSockets webSockets) {
+      GatewaySettings settings) {
     this.conversation = conversation;
     this.admitted = admitted;
     this.handshake = Objects.requireNonNull(admitted.webSocket());
     this.scrubber = scrubber;
     this.settings = settings;
-    this.webSockets = webSockets;
   }
 
   /** Starts; nothing of the upstream's frames has been read yet. */
@@ -60,12 +57,9 @@ final class WebSocketUpgrade {
         .toNetSocket()
         .onSuccess(caller -> {
           caller.pause();
-          var relay =
-              new WebSocketRelay(
-                  conversation, caller, upstream, admitted, scrubber, settings.webSocketIdle());
-          webSockets.add(relay);
-          conversation.atEnd(() -> webSockets.remove(relay));
-          relay.start();
+          new WebSocketRelay(
+                  conversation, caller, upstream, admitted, scrubber, settings.webSocketIdle())
+              .start();
         })
         .onFailure(e -> conversation.abandoned());
   }

@@ -2,6 +2,7 @@ package io.valetkey.broker.identity;
 
 import io.valetkey.broker.crypto.CryptoProvider;
 import io.valetkey.broker.crypto.Sha256;
+import io.valetkey.broker.net.FormEncoding;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
@@ -9,7 +10,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.net.InetAddress;
 import java.net.URI;
-import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,7 +21,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Predicate;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -125,7 +124,8 @@ public final class RelyingParty {
     question.put("nonce", nonce);
     question.put("code_challenge", Base64.getUrlEncoder().withoutPadding().encodeToString(hash));
     question.put("code_challenge_method", "S256");
-    return URI.create(endpoint + (endpoint.getRawQuery() == null ? "?" : "&") + form(question));
+    return URI.create(
+        endpoint + (endpoint.getRawQuery() == null ? "?" : "&") + FormEncoding.form(question));
   }
 
   /**
@@ -175,7 +175,7 @@ public final class RelyingParty {
     byte[] answer =
         http.post(
             provider.endpoints().token(),
-            form(question),
+            FormEncoding.form(question),
             file == null ? null : basic(file),
             BoundedHttp.ANSWER_WITHIN);
     Map<String, @Nullable Object> token;
@@ -190,7 +190,6 @@ public final class RelyingParty {
     return idToken;
   }
 
-  /** RFC 6749 section 2.3.1: both are encoded as in a form first. */
   private SecretValue basic(Path file) throws IOException {
     String secret;
     try (InputStream in = Files.newInputStream(file)) {
@@ -199,9 +198,7 @@ public final class RelyingParty {
     if (secret.isEmpty()) {
       throw new IOException("the client secret's file is empty");
     }
-    String pair = encode(client.clientId()) + ":" + encode(secret);
-    return SecretValue.of(
-        "Basic " + Base64.getEncoder().encodeToString(pair.getBytes(StandardCharsets.US_ASCII)));
+    return SecretValue.of(FormEncoding.basic(client.clientId(), secret));
   }
 
   /** Whether a browser may be sent there: https, or http on loopback. */
@@ -211,15 +208,5 @@ public final class RelyingParty {
         && ("https".equals(uri.getScheme())
             || ("http".equals(uri.getScheme())
                 && Set.of("localhost", "127.0.0.1", "[::1]").contains(uri.getHost())));
-  }
-
-  private static String form(Map<String, String> fields) {
-    return fields.entrySet().stream()
-        .map(field -> field.getKey() + "=" + encode(field.getValue()))
-        .collect(Collectors.joining("&"));
-  }
-
-  private static String encode(String text) {
-    return URLEncoder.encode(text, StandardCharsets.UTF_8);
   }
 }

@@ -22,7 +22,7 @@ import org.jspecify.annotations.Nullable;
  * its way: together at most one {@linkplain #portion portion}, or one request for each replica if
  * they are more. It is charged afterwards, so over time the limit is exact.
  */
-public final class GrantRates implements LimitRounds.Part {
+public final class GrantRates {
 
   /** What became of a request. */
   public enum Answer {
@@ -101,20 +101,28 @@ public final class GrantRates implements LimitRounds.Part {
     return portions.size();
   }
 
-  @Override
-  public void onNews(Runnable caller) {
+  /** Says how to ask for a round soon. Called once, before anything else. */
+  void onNews(Runnable caller) {
     wake = caller;
   }
 
-  @Override
-  public boolean look() {
+  /**
+   * Once a second at least: looks for what is idle.
+   *
+   * @return whether there is something to be said to the database now
+   */
+  boolean look() {
     long now = nanoTime.getAsLong();
     portions.values().forEach(portion -> portion.rest(now));
     return !asking.isEmpty();
   }
 
-  @Override
-  public void exchange(Connection connection) throws SQLException {
+  /**
+   * Says and hears everything there is.
+   *
+   * @throws SQLException if the database does not answer; then what was said counts as not heard
+   */
+  void exchange(Connection connection) throws SQLException {
     while (!asking.isEmpty()) {
       List<RateRows.Ask> batch = new ArrayList<>();
       for (Portion p = asking.poll(); p != null; p = asking.poll()) {
@@ -150,14 +158,14 @@ public final class GrantRates implements LimitRounds.Part {
     return portion;
   }
 
-  @Override
-  public void failed() {
+  /** The database could not be reached: nothing more may be given out on its behalf. */
+  void failed() {
     asking.clear();
     portions.values().forEach(Portion::unheard);
   }
 
-  @Override
-  public void leave() {
+  /** This replica ends: prepares to give back what it holds. */
+  void leave() {
     portions.values().forEach(Portion::giveBack);
   }
 

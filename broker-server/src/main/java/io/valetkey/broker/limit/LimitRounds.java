@@ -4,7 +4,6 @@ import io.valetkey.broker.feed.Connections;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
-import java.util.List;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -19,33 +18,6 @@ import org.slf4j.LoggerFactory;
  */
 public final class LimitRounds implements AutoCloseable {
 
-  /** A kind of limit. */
-  interface Part {
-
-    /** Says how to ask for a round soon. Called once, before anything else. */
-    void onNews(Runnable wake);
-
-    /**
-     * Once a second at least: looks for what is idle.
-     *
-     * @return whether there is something to be said to the database now
-     */
-    boolean look();
-
-    /**
-     * Says and hears everything there is.
-     *
-     * @throws SQLException if the database does not answer; then what was said counts as not heard
-     */
-    void exchange(Connection connection) throws SQLException;
-
-    /** The database could not be reached: nothing more may be given out on its behalf. */
-    void failed();
-
-    /** This replica ends: prepares to give back what it holds. */
-    void leave();
-  }
-
   private static final Logger log = LoggerFactory.getLogger(LimitRounds.class);
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(1);
 
@@ -55,7 +27,7 @@ public final class LimitRounds implements AutoCloseable {
   private static final Duration AFTER_FAILURE = Duration.ofMillis(250);
 
   private final Connections connections;
-  private final List<Part> parts;
+  private final GrantRates rates;
   private final Semaphore news = new Semaphore(0);
   private final AtomicBoolean running = new AtomicBoolean(true);
   private final Thread thread;
@@ -64,13 +36,9 @@ public final class LimitRounds implements AutoCloseable {
 
   /** Starts to carry for these requests per minute. */
   public LimitRounds(Connections connections, GrantRates rates) {
-    this(connections, List.of(rates));
-  }
-
-  private LimitRounds(Connections connections, List<Part> parts) {
     this.connections = connections;
-    this.parts = parts;
-    parts.forEach(part -> part.onNews(this::wake));
+    this.rates = rates;
+    rates.onNews(this::wake);
     this.thread = Thread.ofPlatform().name("limits").daemon().start(this::run);
   }
 
@@ -95,7 +63,7 @@ public final class LimitRounds implements AutoCloseable {
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-    parts.forEach(Part::leave);
+    rates.leave();
     round();
     hangUp();
   }
@@ -103,10 +71,8 @@ public final class LimitRounds implements AutoCloseable {
   /** False if the database could not be asked. */
   private boolean round() {
     try {
-      for (Part part : parts) {
-        if (part.look()) {
-          part.exchange(open());
-        }
+      if (rates.look()) {
+        rates.exchange(open());
       }
       if (away && connection != null) {
         away = false;
@@ -115,7 +81,7 @@ public final class LimitRounds implements AutoCloseable {
       return true;
     } catch (SQLException | RuntimeException e) {
       hangUp();
-      parts.forEach(Part::failed);
+      rates.failed();
       if (!away) {
         away = true;
         log.warn("Limits cannot be shared; what is limited will be refused: {}", e.getMessage());

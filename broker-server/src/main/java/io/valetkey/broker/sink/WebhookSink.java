@@ -1,5 +1,6 @@
 package io.valetkey.broker.sink;
 
+import io.valetkey.broker.crypto.HmacSha256;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -9,14 +10,11 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.GeneralSecurityException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.stream.Collectors;
-import javax.crypto.Mac;
-import javax.crypto.spec.SecretKeySpec;
 import javax.net.ssl.SSLContext;
 import org.jspecify.annotations.Nullable;
 
@@ -83,11 +81,9 @@ public final class WebhookSink implements Sink {
   private static String signature(String key, String body) throws IOException {
     long seconds = Instant.now().getEpochSecond();
     try {
-      Mac mac = Mac.getInstance("HmacSHA256");
-      mac.init(new SecretKeySpec(key.getBytes(StandardCharsets.UTF_8), "HmacSHA256"));
-      byte[] hash = mac.doFinal((seconds + "." + body).getBytes(StandardCharsets.UTF_8));
+      byte[] hash = HmacSha256.of(key.getBytes(StandardCharsets.UTF_8), seconds + "." + body);
       return "t=" + seconds + ",v1=" + HexFormat.of().formatHex(hash);
-    } catch (GeneralSecurityException | IllegalArgumentException e) {
+    } catch (IllegalArgumentException e) {
       throw new IOException("the key of the webhook's signature cannot be used", e);
     }
   }

@@ -1,5 +1,6 @@
 package io.valetkey.broker.upstream;
 
+import io.valetkey.broker.net.FormEncoding;
 import io.valetkey.broker.policy.DestinationSpec.Credential;
 import io.valetkey.broker.policy.DestinationSpec.Credential.ClientCredentials;
 import io.valetkey.broker.policy.DestinationSpec.Credential.GitHubApp;
@@ -9,21 +10,18 @@ import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
 import java.io.IOException;
 import java.net.URI;
-import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.time.Clock;
 import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.Base64;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.UUID;
 import java.util.function.Function;
 import java.util.regex.Pattern;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
@@ -104,10 +102,7 @@ public final class ProviderTokens {
     }
 
     byte[] encoded() {
-      return parameters.entrySet().stream()
-          .map(entry -> entry.getKey() + "=" + encode(entry.getValue()))
-          .collect(Collectors.joining("&"))
-          .getBytes(StandardCharsets.US_ASCII);
+      return FormEncoding.form(parameters).getBytes(StandardCharsets.US_ASCII);
     }
   }
 
@@ -119,15 +114,10 @@ public final class ProviderTokens {
     form.put("audience", client.audience());
     form.put("resource", client.resource());
     switch (client.authentication()) {
-      case CLIENT_SECRET_BASIC -> {
-        // RFC 6749 section 2.3.1: both halves are form-encoded first.
-        String pair =
-            encode(client.clientId()) + ":" + encode(secrets.apply(client.secret()).reveal());
-        form.headers.put(
-            "Authorization",
-            "Basic "
-                + Base64.getEncoder().encodeToString(pair.getBytes(StandardCharsets.US_ASCII)));
-      }
+      case CLIENT_SECRET_BASIC ->
+          form.headers.put(
+              "Authorization",
+              FormEncoding.basic(client.clientId(), secrets.apply(client.secret()).reveal()));
       case CLIENT_SECRET_POST -> {
         form.put("client_id", client.clientId());
         form.put("client_secret", secrets.apply(client.secret()).reveal());
@@ -280,9 +270,5 @@ public final class ProviderTokens {
   private static String text(JsonNode answer, String name) {
     JsonNode value = answer.path(name);
     return value.isString() ? value.stringValue() : "";
-  }
-
-  private static String encode(String text) {
-    return URLEncoder.encode(text, StandardCharsets.UTF_8);
   }
 }

@@ -1,6 +1,7 @@
 package io.valetkey.broker.admin;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import io.valetkey.broker.RunningBroker;
 import io.valetkey.broker.admin.AdminClient.Answer;
@@ -32,7 +33,6 @@ import tools.jackson.databind.node.ObjectNode;
 class DestinationTemplatesTest {
 
   private static final Path PAGE = Path.of("../docs/reference/ready-made-destinations.md");
-  private static final Duration SOON = Duration.ofSeconds(20);
   private static final JsonMapper JSON = JsonMapper.shared();
   private static RunningBroker broker;
   private static AdminClient admin;
@@ -144,10 +144,10 @@ class DestinationTemplatesTest {
     }
     Answer granted = admin.put("/grants/bot-" + name, grant.toString());
     assertThat(granted.status()).as(granted.response().body()).isEqualTo(201);
-    long until = System.nanoTime() + SOON.toNanos();
-    while (!admin.get("/agents/bot/reach").response().body().contains("\"bot-" + name + "\"")) {
-      assertThat(System.nanoTime()).as("the grant is decided upon").isLessThan(until);
-    }
+    await()
+        .atMost(Duration.ofSeconds(20))
+        .until(() ->
+            admin.get("/agents/bot/reach").response().body().contains("\"bot-" + name + "\""));
   }
 
   private static String explained(String destination, String method, String path) {

@@ -6,7 +6,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.math.BigInteger;
 import java.security.GeneralSecurityException;
 import java.security.KeyPair;
-import java.security.KeyPairGenerator;
 import java.security.cert.CertPathValidator;
 import java.security.cert.CertificateFactory;
 import java.security.cert.PKIXParameters;
@@ -31,8 +30,8 @@ import org.junit.jupiter.api.Test;
 class InterceptionAuthorityTest {
 
   private static final Clock CLOCK = Clock.systemUTC();
-  private final KeyPair rootKeys = keys();
-  private final KeyPair ownKeys = keys();
+  private final KeyPair rootKeys = TestCertificates.keys();
+  private final KeyPair ownKeys = TestCertificates.keys();
   private final X509Certificate root =
       certificate("CN=root", rootKeys, "CN=root", 300, 1, KeyUsage.keyCertSign);
 
@@ -122,16 +121,6 @@ class InterceptionAuthorityTest {
               builder.build(
                   new JcaContentSignerBuilder("SHA256withECDSA").build(rootKeys.getPrivate())));
     } catch (Exception e) {
-      throw new IllegalStateException(e);
-    }
-  }
-
-  private static KeyPair keys() {
-    try {
-      KeyPairGenerator generator = KeyPairGenerator.getInstance("EC");
-      generator.initialize(256);
-      return generator.generateKeyPair();
-    } catch (GeneralSecurityException e) {
       throw new IllegalStateException(e);
     }
   }

@@ -106,7 +106,7 @@ final class TestCertificates {
     }
   }
 
-  private static KeyPair keys() {
+  static KeyPair keys() {
     try {
       KeyPairGenerator generator = KeyPairGenerator.getInstance("EC");
       generator.initialize(256);

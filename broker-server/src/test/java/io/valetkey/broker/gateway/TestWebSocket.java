@@ -84,6 +84,15 @@ final class TestWebSocket {
     to.socket.getOutputStream().flush();
   }
 
+  /** The close frame, past whatever comes before it. */
+  static Frame readClose(InputStream in) throws IOException {
+    Frame frame;
+    do {
+      frame = read(in);
+    } while (frame.opcode() != 8);
+    return frame;
+  }
+
   static Frame read(InputStream in) throws IOException {
     int first = in.read();
     int second = in.read();

@@ -354,10 +354,7 @@ class WebSocketTest {
                 () -> {
                   try (TestHttp caller = TestWebSocket.open(gateway)) {
                     TestWebSocket.send(caller, attack.bytes());
-                    TestWebSocket.Frame frame;
-                    do {
-                      frame = TestWebSocket.read(caller.in);
-                    } while (frame.opcode() != 8);
+                    TestWebSocket.Frame frame = TestWebSocket.readClose(caller.in);
                     assertThat(frame.closeCode()).isEqualTo(attack.code());
                     assertThat(caller.isClosed()).isTrue();
                   }
@@ -382,10 +379,7 @@ class WebSocketTest {
                         Thread.sleep(2000);
                       };
                   try (TestHttp caller = TestWebSocket.open(gateway)) {
-                    TestWebSocket.Frame frame;
-                    do {
-                      frame = TestWebSocket.read(caller.in);
-                    } while (frame.opcode() != 8);
+                    TestWebSocket.Frame frame = TestWebSocket.readClose(caller.in);
                     assertThat(frame.closeCode()).isEqualTo(1014);
                     assertThat(caller.isClosed()).isTrue();
                   }
@@ -478,10 +472,7 @@ class WebSocketTest {
       TestWebSocket.read(caller.in);
       long began = System.nanoTime();
       assertThat(gateway.live.cut(exchange -> exchange.caller().agent().equals("bot"))).isOne();
-      TestWebSocket.Frame frame;
-      do {
-        frame = TestWebSocket.read(caller.in);
-      } while (frame.opcode() != 8);
+      TestWebSocket.Frame frame = TestWebSocket.readClose(caller.in);
       assertThat(frame.closeCode()).isEqualTo(1008);
       assertThat(caller.isClosed()).isTrue();
       assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofSeconds(1));
@@ -565,10 +556,7 @@ class WebSocketTest {
     gateway.maxStream = Duration.ofMillis(700);
     endless();
     try (TestHttp caller = TestWebSocket.open(gateway)) {
-      TestWebSocket.Frame frame;
-      do {
-        frame = TestWebSocket.read(caller.in);
-      } while (frame.opcode() != 8);
+      TestWebSocket.Frame frame = TestWebSocket.readClose(caller.in);
       assertThat(frame.closeCode()).isEqualTo(1001);
     }
   }

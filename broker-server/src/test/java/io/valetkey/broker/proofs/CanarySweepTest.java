@@ -68,6 +68,8 @@ class CanarySweepTest {
                 Map.entry("logging.structured.format.file", format),
                 Map.entry("logging.level.root", "TRACE"),
                 Map.entry("logging.file.name", log.toString()),
+                // All of it in the one file that is looked at.
+                Map.entry("logging.logback.rollingpolicy.max-file-size", "1GB"),
                 Map.entry("logging.threshold.console", "OFF")))) {
       canaries.put("credential", CREDENTIAL);
       canaries.put("bootstrap token", BOOTSTRAP);
