@@ -122,6 +122,9 @@
           {{- include "valetkey.selector" (dict "root" $ "component" $role) | nindent 10 }}
   ports:
     - { protocol: TCP, port: {{ ternary "api" "gateway" (eq $role "issuer") }} }
+    {{- if and (eq $role "gateway") $.Values.gateway.forward.enabled }}
+    - { protocol: TCP, port: forward }
+    {{- end }}
 {{- end }}
 {{- with .Values.agents.networkPolicy.extraEgress }}
 {{ toYaml . }}

@@ -136,6 +136,9 @@ spec:
           ports:
             - { name: {{ ternary "api" "gateway" (eq $role "issuer") }}, containerPort: {{ $port }} }
             - { name: management, containerPort: 9090 }
+            {{- if and (eq $role "gateway") $v.gateway.forward.enabled }}
+            - { name: forward, containerPort: 8092 }
+            {{- end }}
           startupProbe:
             httpGet: { path: /actuator/health/startup, port: management }
             periodSeconds: 2
@@ -171,6 +174,9 @@ spec:
             {{- end }}
             {{- if and (eq $role "gateway") $v.fileSource.existingSecret }}
             - { name: credentials, mountPath: /run/valetkey/credentials, readOnly: true }
+            {{- end }}
+            {{- if and (eq $role "gateway") $v.gateway.forward.enabled }}
+            - { name: interception, mountPath: /run/valetkey/interception, readOnly: true }
             {{- end }}
             {{- if $v.gateway.trustedCertificates.existingConfigMap }}
             - { name: trusted-certificates, mountPath: /run/valetkey/trusted-certificates, readOnly: true }
@@ -223,6 +229,10 @@ spec:
         {{- if and (eq $role "gateway") $v.fileSource.existingSecret }}
         - name: credentials
           secret: { secretName: {{ $v.fileSource.existingSecret }}, defaultMode: 0440 }
+        {{- end }}
+        {{- if and (eq $role "gateway") $v.gateway.forward.enabled }}
+        - name: interception
+          secret: { secretName: {{ required "valetkey: gateway.forward.authority.existingSecret is needed with gateway.forward.enabled" $v.gateway.forward.authority.existingSecret }}, defaultMode: 0440 }
         {{- end }}
         {{- if $v.gateway.trustedCertificates.existingConfigMap }}
         - name: trusted-certificates

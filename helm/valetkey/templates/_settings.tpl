@@ -19,6 +19,9 @@
 {{- if $v.gateway.trustedCertificates.existingConfigMap -}}
 {{- $_ := set $s "valetkey.gateway.trusted-certificates" (printf "/run/valetkey/trusted-certificates/%s" $v.gateway.trustedCertificates.key) -}}
 {{- end -}}
+{{- if and (eq .role "gateway") $v.gateway.forward.enabled -}}
+{{- $s = merge $s (include "valetkey.forwardSettings" $v.gateway.forward | fromYaml) -}}
+{{- end -}}
 {{- if and (eq .role "gateway") $v.fileSource.existingSecret -}}
 {{- $_ := set $s "valetkey.file-source.directory" "/run/valetkey/credentials" -}}
 {{- end -}}
@@ -89,6 +92,15 @@ valetkey.vault.token-file: /run/valetkey/vault/token
 # Otherwise the management port would have the certificate of the API too, and probes speak plain HTTP.
 management.server.ssl.enabled: "false"
 {{- end }}
+{{- end -}}
+
+{{- /* The authority comes as a kubernetes.io/tls Secret: tls.crt is the chain from the intermediate up to the root. */ -}}
+{{- define "valetkey.forwardSettings" -}}
+valetkey.gateway.forward.port: "8092"
+valetkey.gateway.forward.ca-bundle: interception
+spring.ssl.bundle.pem.interception.keystore.certificate: /run/valetkey/interception/tls.crt
+spring.ssl.bundle.pem.interception.keystore.private-key: /run/valetkey/interception/tls.key
+spring.ssl.bundle.pem.interception.reload-on-update: "true"
 {{- end -}}
 
 {{- /* How long one phase of the shutdown may take: longer than the drain. */ -}}

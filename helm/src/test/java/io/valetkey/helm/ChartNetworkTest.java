@@ -192,6 +192,35 @@ class ChartNetworkTest {
   }
 
   @Test
+  void forwardProxy_whenItIsOn_isReachedByAgentsAtTheGatewayAlone() {
+    Rendered chart = Chart.render("everything");
+    assertThat(each(chart.one("Service", "v-valetkey-gateway").at("/spec/ports")))
+        .anyMatch(
+            p -> p.at("/port").asInt() == 3128 && p.at("/targetPort").asString().equals("forward"));
+    assertThat(each(chart.one("Service", "v-valetkey-issuer").at("/spec/ports"))).hasSize(1);
+    assertThat(opened(chart.one("NetworkPolicy", "v-valetkey-gateway").at("/spec/ingress/0")))
+        .containsExactly("gateway", "forward");
+    assertThat(opened(chart.one("NetworkPolicy", "v-valetkey-issuer").at("/spec/ingress/0")))
+        .containsExactly("api");
+    List<JsonNode> agents =
+        chart.all("NetworkPolicy").stream()
+            .filter(policy -> policy.at("/metadata/name").asString().endsWith("-agents"))
+            .toList();
+    assertThat(agents).hasSize(2);
+    for (JsonNode policy : agents) {
+      assertThat(each(policy.at("/spec/egress")).map(ChartNetworkTest::opened))
+          .contains(List.of("api"), List.of("gateway", "forward"));
+    }
+    for (JsonNode object : Chart.render("minimum").objects()) {
+      assertThat(object.toString()).doesNotContain("forward\"", "gateway.forward");
+    }
+  }
+
+  private static List<String> opened(JsonNode rule) {
+    return each(rule.at("/ports")).map(port -> port.at("/port").asString()).toList();
+  }
+
+  @Test
   void extraEgress_isOpenForItsRoleAlone() {
     Rendered chart = Chart.render("everything");
     assertThat(ports(chart, "v-valetkey-issuer", "10.3.0.7/32")).containsExactly(6514);

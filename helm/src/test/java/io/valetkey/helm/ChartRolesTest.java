@@ -68,6 +68,27 @@ class ChartRolesTest {
     return each(all).filter(n -> n.at("/name").asString().equals(name)).findFirst().orElseThrow();
   }
 
+  /** Replicas that each made their own would each have to be trusted. */
+  @Test
+  void interceptionAuthority_isAFileOfTheGatewayAndNeeded() {
+    Rendered chart = Chart.render("everything");
+    assertThat(settings(chart, "gateway"))
+        .containsEntry("valetkey.gateway.forward.port", "8092")
+        .containsEntry("valetkey.gateway.forward.ca-bundle", "interception")
+        .containsEntry(
+            "spring.ssl.bundle.pem.interception.keystore.private-key",
+            "/run/valetkey/interception/tls.key");
+    assertThat(chart.one("Deployment", "v-valetkey-gateway").toString())
+        .contains(
+            "\"secretName\":\"interception-ca\"", "\"mountPath\":\"/run/valetkey/interception\"");
+    assertThat(settings(chart, "issuer").keySet())
+        .noneMatch(name -> name.contains("forward") || name.contains("interception"));
+    assertThat(chart.one("Deployment", "v-valetkey-issuer").toString())
+        .doesNotContain("interception");
+    assertThat(Chart.template("minimum", "--set", "gateway.forward.enabled=true").unsuccessfully())
+        .contains("gateway.forward.authority.existingSecret is needed");
+  }
+
   @Test
   void vault_isLoggedInToByEachRoleAsItself() {
     Rendered kubernetes = Chart.render("everything");
