@@ -71,6 +71,7 @@ record BrokerSettings(
    * @param sslBundle the name of Spring's bundle with its own certificate; null for plain HTTP
    * @param forward how the forward proxy listens; null if there is none
    * @param interception the authority of the forward proxy
+   * @param upstreamProxy the proxy behind which destinations are; null if there is none
    */
   record Gateway(
       String address,
@@ -80,7 +81,8 @@ record BrokerSettings(
       Duration drain,
       @Nullable String sslBundle,
       @Nullable ForwardSettings forward,
-      InterceptionSettings interception) {}
+      InterceptionSettings interception,
+      @Nullable UpstreamProxySettings upstreamProxy) {}
 
   /** What becomes of the settings that other parts read for themselves. */
   interface OtherSettings {
@@ -164,7 +166,8 @@ record BrokerSettings(
             "gateway.drain", SECOND.multipliedBy(25), Duration.ZERO, SECOND.multipliedBy(900)),
         reader.text("gateway.ssl-bundle"),
         forward(reader),
-        InterceptionSettings.read(reader, reader.text("gateway.forward.port") != null));
+        InterceptionSettings.read(reader, reader.text("gateway.forward.port") != null),
+        UpstreamProxySettings.read(reader));
   }
 
   private static @Nullable ForwardSettings forward(SettingsReader reader) {

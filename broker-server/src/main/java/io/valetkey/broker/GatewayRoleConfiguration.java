@@ -11,6 +11,7 @@ import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.gateway.AuditTrail;
 import io.valetkey.broker.gateway.BrokerCredentials;
 import io.valetkey.broker.gateway.BrokerPermissions;
+import io.valetkey.broker.gateway.Egress;
 import io.valetkey.broker.gateway.ExchangeCutter;
 import io.valetkey.broker.gateway.ExchangeReport;
 import io.valetkey.broker.gateway.ForwardProxy;
@@ -21,6 +22,7 @@ import io.valetkey.broker.gateway.InterceptionCertificates;
 import io.valetkey.broker.gateway.LiveExchanges;
 import io.valetkey.broker.gateway.SelfTestRunner;
 import io.valetkey.broker.net.AddressRules;
+import io.valetkey.broker.net.Cidr;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.CutCounts;
@@ -39,6 +41,8 @@ import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Clock;
 import java.time.Duration;
+import java.util.List;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.boot.ssl.SslBundles;
@@ -109,7 +113,7 @@ class GatewayRoleConfiguration {
             defaults.withDrain(own.drain()),
             new AuditTrail(auditLog),
             new BrokerPermissions(tokens, proofs, access, settings.names().gatewayUrl()),
-            new Resolver(rules, InetAddress::getAllByName, KEEP_ADDRESSES, RESOLVE, clock),
+            egress(own, rules, clock),
             new BrokerCredentials(credentials),
             live,
             UpstreamTrust.of(own.trustedCertificates()),
@@ -123,6 +127,22 @@ class GatewayRoleConfiguration {
           new ForwardProxy(vertx, gateway, own.forward(), shown, certificate.current()));
     }
     return gateway;
+  }
+
+  private static Egress egress(BrokerSettings.Gateway own, AddressRules rules, Clock clock) {
+    Resolver straight = resolver(rules, clock);
+    UpstreamProxySettings proxy = own.upstreamProxy();
+    if (proxy == null) {
+      return new Egress(straight);
+    }
+    // Whoever runs the gateway named it, so it may be private; a metadata address it cannot be.
+    List<Cidr> anywhere = List.of(Cidr.parse("0.0.0.0/0"), Cidr.parse("::/0"));
+    AddressRules proxys = AddressRules.forDestinations(anywhere, Set.of());
+    return new Egress(straight, proxy.proxy(), resolver(proxys, clock));
+  }
+
+  private static Resolver resolver(AddressRules rules, Clock clock) {
+    return new Resolver(rules, InetAddress::getAllByName, KEEP_ADDRESSES, RESOLVE, clock);
   }
 
   @Bean

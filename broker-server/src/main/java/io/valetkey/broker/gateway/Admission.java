@@ -1,7 +1,6 @@
 package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.net.AddressRefusedException;
-import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.policy.ScopeRules;
@@ -101,7 +100,7 @@ final class Admission {
 
   private final Permissions permissions;
   private final Uses uses;
-  private final Resolver resolver;
+  private final Egress egress;
   private final Credentials credentials;
   private final LiveExchanges live;
   private final Clock clock;
@@ -109,13 +108,13 @@ final class Admission {
   Admission(
       Permissions permissions,
       Uses uses,
-      Resolver resolver,
+      Egress egress,
       Credentials credentials,
       LiveExchanges live,
       Clock clock) {
     this.permissions = permissions;
     this.uses = uses;
-    this.resolver = resolver;
+    this.egress = egress;
     this.credentials = credentials;
     this.live = live;
     this.clock = clock;
@@ -235,8 +234,8 @@ final class Admission {
   }
 
   private CompletableFuture<List<InetAddress>> resolve(Destination target) {
-    return resolver
-        .resolve(target.host(), target.port())
+    return egress
+        .addresses(target)
         .exceptionallyCompose(failure ->
             CompletableFuture.failedFuture(
                 switch (Trace.cause(failure)) {

@@ -1,6 +1,5 @@
 package io.valetkey.broker.gateway;
 
-import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -56,7 +55,7 @@ public final class GatewayServer {
   private final GatewayTelemetry telemetry;
   private final LiveExchanges live;
   private final Credentials credentials;
-  private final Resolver resolver;
+  private final Egress egress;
   private final Admission admission;
   private final Permissions permissions;
   private final Clock clock;
@@ -84,7 +83,7 @@ public final class GatewayServer {
       GatewaySettings settings,
       Trail trail,
       Permissions permissions,
-      Resolver resolver,
+      Egress egress,
       Credentials credentials,
       LiveExchanges live,
       TrustManagerFactory trust,
@@ -98,11 +97,11 @@ public final class GatewayServer {
     this.trail = trail;
     this.live = live;
     this.credentials = credentials;
-    this.resolver = resolver;
+    this.egress = egress;
     this.permissions = permissions;
     this.clock = clock;
-    this.admission = new Admission(permissions, uses, resolver, credentials, live, clock);
-    this.pools = new UpstreamPools(vertx, settings, trust);
+    this.admission = new Admission(permissions, uses, egress, credentials, live, clock);
+    this.pools = new UpstreamPools(vertx, settings, trust, egress);
     this.bounds =
         new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred, telemetry);
   }
@@ -260,7 +259,7 @@ public final class GatewayServer {
 
   /** A way to try a destination out, for nobody. */
   UpstreamProbe probe(Destination destination) {
-    return new UpstreamProbe(vertx, resolver, credentials, pools, destination, clock);
+    return new UpstreamProbe(vertx, egress, credentials, pools, destination, clock);
   }
 
   /** Whether the port is bound. */

@@ -4,6 +4,7 @@ import com.github.benmanes.caffeine.cache.Cache;
 import com.github.benmanes.caffeine.cache.Caffeine;
 import io.netty.channel.EventLoop;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.secret.SecretValue;
 import io.vertx.core.Future;
 import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpClient;
@@ -15,6 +16,8 @@ import io.vertx.core.http.HttpMethod;
 import io.vertx.core.http.PoolOptions;
 import io.vertx.core.http.RequestOptions;
 import io.vertx.core.internal.ContextInternal;
+import io.vertx.core.net.ProxyOptions;
+import io.vertx.core.net.ProxyType;
 import io.vertx.core.net.SocketAddress;
 import io.vertx.core.net.TrustOptions;
 import java.net.InetAddress;
@@ -49,10 +52,12 @@ final class UpstreamPools {
   private final Vertx vertx;
   private final GatewaySettings settings;
   private final TrustOptions trust;
+  private final Egress egress;
   private final Cache<Key, HttpClientAgent> clients;
   private final Set<HttpConnection> used = ConcurrentHashMap.newKeySet();
 
-  UpstreamPools(Vertx vertx, GatewaySettings settings, TrustManagerFactory trust) {
+  UpstreamPools(Vertx vertx, GatewaySettings settings, TrustManagerFactory trust, Egress egress) {
+    this.egress = egress;
     this.vertx = vertx;
     this.settings = settings;
     this.trust = TrustOptions.wrap(trust);
@@ -82,9 +87,7 @@ final class UpstreamPools {
             ((ContextInternal) vertx.getOrCreateContext()).nettyEventLoop());
     HttpClient client = clients.get(key, this::client);
     return client.request(
-        new RequestOptions()
-            .setServer(
-                SocketAddress.inetSocketAddress(new InetSocketAddress(address, target.port())))
+        to(target, address)
             .setHost(target.host())
             .setPort(target.port())
             .setSsl(true)
@@ -92,6 +95,28 @@ final class UpstreamPools {
             .setConnectTimeout(settings.connectTimeout().toMillis())
             .setMethod(HttpMethod.valueOf(request.method()))
             .setURI(request.uri()));
+  }
+
+  /** Whom to connect to: the address, or through the proxy there whatever the name means to it. */
+  private RequestOptions to(Destination target, InetAddress address) {
+    UpstreamProxy proxy = egress.proxy(target);
+    if (proxy == null) {
+      return new RequestOptions()
+          .setServer(
+              SocketAddress.inetSocketAddress(new InetSocketAddress(address, target.port())));
+    }
+    ProxyOptions options =
+        new ProxyOptions()
+            .setType(ProxyType.HTTP)
+            .setHost(address.getHostAddress())
+            .setPort(proxy.port());
+    SecretValue password = proxy.password();
+    if (password != null) {
+      options.setUsername(proxy.user()).setPassword(password.reveal());
+    }
+    return new RequestOptions()
+        .setServer(SocketAddress.inetSocketAddress(target.port(), target.host()))
+        .setProxyOptions(options);
   }
 
   /** Whether the connection has carried a request before; asks once for each request. */
@@ -114,13 +139,12 @@ final class UpstreamPools {
   }
 
   private HttpClientAgent client(Key key) {
-    boolean literal = key.host().indexOf(':') >= 0 || key.host().matches("[0-9.]+");
     HttpClientOptions options =
         new HttpClientOptions()
             .setSsl(true)
             .setVerifyHost(true)
             .setTrustAll(false)
-            .setForceSni(!literal)
+            .setForceSni(!Egress.isAddress(key.host()))
             .setTrustOptions(trust)
             .setSslHandshakeTimeout(settings.connectTimeout().toMillis())
             .setSslHandshakeTimeoutUnit(TimeUnit.MILLISECONDS)

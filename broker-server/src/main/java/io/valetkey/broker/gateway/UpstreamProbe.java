@@ -1,7 +1,6 @@
 package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.net.AddressRefusedException;
-import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.Trace;
@@ -39,7 +38,7 @@ final class UpstreamProbe {
   private static final String NOBODY = "";
 
   private final Vertx vertx;
-  private final Resolver resolver;
+  private final Egress egress;
   private final Credentials credentials;
   private final UpstreamPools pools;
   private final Destination target;
@@ -51,13 +50,13 @@ final class UpstreamProbe {
 
   UpstreamProbe(
       Vertx vertx,
-      Resolver resolver,
+      Egress egress,
       Credentials credentials,
       UpstreamPools pools,
       Destination target,
       Clock clock) {
     this.vertx = vertx;
-    this.resolver = resolver;
+    this.egress = egress;
     this.credentials = credentials;
     this.pools = pools;
     this.target = target;
@@ -74,8 +73,11 @@ final class UpstreamProbe {
       step = "path";
       Guard.Accepted accepted = accepted(method, path == null ? "/" : path);
       step = "address";
-      List<InetAddress> addresses = await(resolver.resolve(target.host(), target.port()));
-      passed("The name resolves, and every address is allowed");
+      List<InetAddress> addresses = await(egress.addresses(target));
+      passed(
+          egress.proxy(target) == null
+              ? "The name resolves, and every address is allowed"
+              : "Left to the upstream proxy, whose name resolves");
       step = "credential";
       Credentials.Credential credential = await(credentials.refresh(target.credential()));
       var admitted =

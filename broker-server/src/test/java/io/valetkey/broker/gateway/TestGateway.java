@@ -51,6 +51,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
       new InterceptionCertificates(
           InterceptionAuthority.generate(List.of("test"), Clock.systemUTC()));
   volatile String address = "127.0.0.1";
+  volatile String host = "upstream.test";
   volatile String credential = KEY;
   volatile String refreshedCredential = KEY;
   volatile Destination.Injection injection =
@@ -78,13 +79,32 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   }
 
   TestGateway(int upstreamPort, TrustManagerFactory trust, Duration idle, Duration webSocketIdle) {
-    this(upstreamPort, trust, idle, webSocketIdle, Duration.ofSeconds(2), Duration.ofSeconds(1));
+    this(
+        upstreamPort,
+        trust,
+        idle,
+        webSocketIdle,
+        Duration.ofSeconds(2),
+        Duration.ofSeconds(1),
+        null);
   }
 
   /** With other bounds for handshakes and heads, for programs that take their time to start. */
   TestGateway(
       int upstreamPort, TrustManagerFactory trust, Duration idle, Duration connect, Duration head) {
-    this(upstreamPort, trust, idle, Duration.ofMinutes(5), connect, head);
+    this(upstreamPort, trust, idle, Duration.ofMinutes(5), connect, head, null);
+  }
+
+  /** Whose destinations are behind a proxy. */
+  TestGateway(int upstreamPort, TrustManagerFactory trust, UpstreamProxy proxy) {
+    this(
+        upstreamPort,
+        trust,
+        Duration.ofSeconds(30),
+        Duration.ofMinutes(5),
+        Duration.ofSeconds(10),
+        Duration.ofSeconds(10),
+        proxy);
   }
 
   private TestGateway(
@@ -93,7 +113,8 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
       Duration idle,
       Duration webSocketIdle,
       Duration connect,
-      Duration head) {
+      Duration head,
+      UpstreamProxy proxy) {
     this.upstreamPort = upstreamPort;
     var settings =
         new GatewaySettings(
@@ -119,7 +140,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             settings,
             this,
             this,
-            resolver,
+            new Egress(resolver, proxy, resolver),
             this,
             live,
             trust,
@@ -155,7 +176,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
 
   private InetAddress[] lookUp(String host) throws UnknownHostException {
     lookups.incrementAndGet();
-    return new InetAddress[] {InetAddress.ofLiteral(address)};
+    return new InetAddress[] {InetAddress.ofLiteral(Egress.isAddress(host) ? host : address)};
   }
 
   @Override
@@ -181,7 +202,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
 
   @Override
   public boolean isOrigin(String destination, String origin) {
-    return destination.equals("up") && origin.equals("https://upstream.test:" + upstreamPort);
+    return destination.equals("up") && origin.equals("https://" + host + ":" + upstreamPort);
   }
 
   @Override
@@ -212,8 +233,8 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             "up",
             DestinationSpec.DestinationKind.HTTP,
             true,
-            "https://upstream.test",
-            "upstream.test",
+            "https://" + host,
+            host,
             upstreamPort,
             new DestinationSpec.Credential.File("up"),
             injection,

@@ -7,7 +7,6 @@ import io.valetkey.broker.RunningBroker;
 import io.valetkey.realparts.TestAuthority;
 import io.valetkey.realparts.TestCertificate;
 import java.io.IOException;
-import java.net.ServerSocket;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -39,9 +38,7 @@ class ForwardProxyTest {
     TestCertificate own = authority.server("localhost");
     Files.writeString(folder.resolve("gateway.key"), own.keyPem());
     Files.writeString(folder.resolve("gateway.crt"), own.certificatePem());
-    try (ServerSocket free = new ServerSocket(0)) {
-      port = free.getLocalPort();
-    }
+    port = RunningBroker.freePort();
   }
 
   @AfterEach
