@@ -175,7 +175,7 @@ spec:
             {{- if and (eq $role "gateway") $v.fileSource.existingSecret }}
             - { name: credentials, mountPath: /run/valetkey/credentials, readOnly: true }
             {{- end }}
-            {{- if and (eq $role "gateway") $v.gateway.forward.enabled }}
+            {{- if and (eq $role "gateway") $v.gateway.forward.enabled (not $v.gateway.forward.authority.vaultPki) }}
             - { name: interception, mountPath: /run/valetkey/interception, readOnly: true }
             {{- end }}
             {{- if $v.gateway.trustedCertificates.existingConfigMap }}
@@ -230,9 +230,9 @@ spec:
         - name: credentials
           secret: { secretName: {{ $v.fileSource.existingSecret }}, defaultMode: 0440 }
         {{- end }}
-        {{- if and (eq $role "gateway") $v.gateway.forward.enabled }}
+        {{- if and (eq $role "gateway") $v.gateway.forward.enabled (not $v.gateway.forward.authority.vaultPki) }}
         - name: interception
-          secret: { secretName: {{ required "valetkey: gateway.forward.authority.existingSecret is needed with gateway.forward.enabled" $v.gateway.forward.authority.existingSecret }}, defaultMode: 0440 }
+          secret: { secretName: {{ required "valetkey: gateway.forward.enabled needs gateway.forward.authority.existingSecret or .vaultPki" $v.gateway.forward.authority.existingSecret }}, defaultMode: 0440 }
         {{- end }}
         {{- if $v.gateway.trustedCertificates.existingConfigMap }}
         - name: trusted-certificates

@@ -97,10 +97,19 @@ management.server.ssl.enabled: "false"
 {{- /* The authority comes as a kubernetes.io/tls Secret: tls.crt is the chain from the intermediate up to the root. */ -}}
 {{- define "valetkey.forwardSettings" -}}
 valetkey.gateway.forward.port: "8092"
+{{- with .authority }}
+{{- if .vaultPki }}
+valetkey.gateway.forward.ca-vault-pki: {{ .vaultPki | quote }}
+{{- if .domains }}
+valetkey.gateway.forward.ca-domains: {{ join "," .domains | quote }}
+{{- end }}
+{{- else }}
 valetkey.gateway.forward.ca-bundle: interception
 spring.ssl.bundle.pem.interception.keystore.certificate: /run/valetkey/interception/tls.crt
 spring.ssl.bundle.pem.interception.keystore.private-key: /run/valetkey/interception/tls.key
 spring.ssl.bundle.pem.interception.reload-on-update: "true"
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{- /* How long one phase of the shutdown may take: longer than the drain. */ -}}

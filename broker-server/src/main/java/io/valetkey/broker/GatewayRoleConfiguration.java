@@ -34,6 +34,8 @@ import io.valetkey.broker.token.DpopProofs;
 import io.valetkey.broker.token.SigningKeys;
 import io.valetkey.broker.upstream.SelfTests;
 import io.valetkey.broker.upstream.UpstreamCredentials;
+import io.valetkey.broker.upstream.VaultConnection;
+import io.valetkey.broker.upstream.VaultPki;
 import io.vertx.core.Vertx;
 import java.net.InetAddress;
 import java.security.GeneralSecurityException;
@@ -42,9 +44,13 @@ import java.sql.SQLException;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.beans.factory.annotation.Qualifier;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
 import org.springframework.boot.ssl.SslBundles;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.context.annotation.Bean;
@@ -87,6 +93,38 @@ class GatewayRoleConfiguration {
   }
 
   @Bean
+  @ConditionalOnProperty("valetkey.gateway.forward.port")
+  InterceptionCertificates interceptionCertificates(
+      BrokerSettings settings, SslBundles bundles, Clock clock) {
+    return InterceptionKeys.of(settings.gateway().interception(), bundles, clock);
+  }
+
+  @Bean(destroyMethod = "close")
+  @ConditionalOnProperty("valetkey.gateway.forward.ca-vault-pki")
+  InterceptionRenewal interceptionRenewal(
+      BrokerSettings settings,
+      @Qualifier("vaultConnection") VaultConnection vault,
+      InterceptionCertificates certificates,
+      Clock clock) {
+    InterceptionSettings wanted = settings.gateway().interception();
+    var pki = new VaultPki(vault, Objects.requireNonNull(wanted.vaultPki()));
+    return new InterceptionRenewal(pki, wanted, certificates, clock);
+  }
+
+  @Bean
+  @ConditionalOnProperty("valetkey.gateway.forward.port")
+  MeterBinder interceptionMeters(InterceptionCertificates certificates) {
+    return registry ->
+        Gauge.builder(
+                "valetkey.gateway.interception.not.after",
+                certificates,
+                InterceptionCertificates::notAfter)
+            .description("When the forward proxy's authority ends, in seconds since 1970")
+            .baseUnit("seconds")
+            .register(registry);
+  }
+
+  @Bean
   GatewayServer gatewayServer(
       Vertx vertx,
       BrokerSettings settings,
@@ -99,7 +137,7 @@ class GatewayRoleConfiguration {
       GatewayCertificate certificate,
       GatewayTelemetry telemetry,
       Clock clock,
-      SslBundles bundles,
+      ObjectProvider<InterceptionCertificates> interception,
       ConfigurableEnvironment environment)
       throws GeneralSecurityException {
     BrokerSettings.Gateway own = settings.gateway();
@@ -122,9 +160,9 @@ class GatewayRoleConfiguration {
             clock);
     certificate.onRenewal(gateway::renew);
     if (own.forward() != null) {
-      InterceptionCertificates shown = InterceptionKeys.of(own.interception(), bundles, clock);
       gateway.forward(
-          new ForwardProxy(vertx, gateway, own.forward(), shown, certificate.current()));
+          new ForwardProxy(
+              vertx, gateway, own.forward(), interception.getObject(), certificate.current()));
     }
     return gateway;
   }

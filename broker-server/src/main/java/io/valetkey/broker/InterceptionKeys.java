@@ -3,7 +3,6 @@ package io.valetkey.broker;
 import io.valetkey.broker.gateway.InterceptionAuthority;
 import io.valetkey.broker.gateway.InterceptionCertificates;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.GeneralSecurityException;
@@ -13,7 +12,6 @@ import java.security.cert.Certificate;
 import java.security.cert.X509Certificate;
 import java.time.Clock;
 import java.util.ArrayList;
-import java.util.Base64;
 import java.util.Collections;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -36,20 +34,23 @@ final class InterceptionKeys {
   private InterceptionKeys() {}
 
   /**
-   * Certificates by the authority that the settings name.
+   * Certificates by the authority that the settings name; by none yet if Vault is to certify it.
    *
    * @throws InvalidSettingsException if there is no usable one
    */
   static InterceptionCertificates of(
       InterceptionSettings settings, SslBundles bundles, Clock clock) {
+    if (settings.vaultPki() != null) {
+      return new InterceptionCertificates();
+    }
     String name = settings.bundle();
-    var certificates =
-        new InterceptionCertificates(
-            name == null
-                ? InterceptionAuthority.generate(settings.domains(), clock)
-                : named(name, bundles, clock));
-    write(settings.file(), certificates.authority());
-    log.info("The forward proxy's authority ends at {}", certificates.authority().end());
+    InterceptionAuthority authority =
+        name == null
+            ? InterceptionAuthority.generate(settings.domains(), clock)
+            : named(name, bundles, clock);
+    var certificates = new InterceptionCertificates(authority);
+    write(settings.file(), authority);
+    log.info("The forward proxy's authority ends at {}", authority.end());
     if (name != null) {
       bundles.addBundleUpdateHandler(name, bundle -> renew(settings, bundle, certificates, clock));
     }
@@ -103,18 +104,14 @@ final class InterceptionKeys {
     throw new GeneralSecurityException("it has no certificate with a private key");
   }
 
-  private static void write(@Nullable Path file, InterceptionAuthority authority) {
+  /** Writes down what programs must trust. */
+  static void write(@Nullable Path file, InterceptionAuthority authority) {
     if (file == null) {
       return;
     }
     try {
-      byte[] encoded = authority.trusted().getEncoded();
-      String body =
-          Base64.getMimeEncoder(64, "\n".getBytes(StandardCharsets.US_ASCII))
-              .encodeToString(encoded);
       Path next = file.resolveSibling(file.getFileName() + ".next");
-      Files.writeString(
-          next, "-----BEGIN CERTIFICATE-----\n" + body + "\n-----END CERTIFICATE-----\n");
+      Files.writeString(next, authority.trustedPem());
       Files.move(next, file, java.nio.file.StandardCopyOption.REPLACE_EXISTING);
     } catch (IOException | GeneralSecurityException e) {
       throw new InvalidSettingsException(

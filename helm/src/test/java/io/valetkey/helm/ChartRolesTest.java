@@ -86,7 +86,19 @@ class ChartRolesTest {
     assertThat(chart.one("Deployment", "v-valetkey-issuer").toString())
         .doesNotContain("interception");
     assertThat(Chart.template("minimum", "--set", "gateway.forward.enabled=true").unsuccessfully())
-        .contains("gateway.forward.authority.existingSecret is needed");
+        .contains(
+            "gateway.forward.enabled needs gateway.forward.authority.existingSecret or .vaultPki");
+    Rendered vault =
+        Chart.render(
+            "everything",
+            "--set",
+            "gateway.forward.authority.vaultPki=pki/agents,gateway.forward.authority.domains={a.example,b.example}");
+    assertThat(settings(vault, "gateway"))
+        .containsEntry("valetkey.gateway.forward.ca-vault-pki", "pki/agents")
+        .containsEntry("valetkey.gateway.forward.ca-domains", "a.example,b.example")
+        .doesNotContainKey("valetkey.gateway.forward.ca-bundle");
+    assertThat(vault.one("Deployment", "v-valetkey-gateway").toString())
+        .doesNotContain("interception");
   }
 
   @Test

@@ -1,6 +1,8 @@
 package io.valetkey.broker.gateway;
 
+import java.io.IOException;
 import java.math.BigInteger;
+import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
@@ -13,6 +15,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.Date;
 import java.util.List;
 import org.bouncycastle.asn1.DEROctetString;
@@ -32,8 +35,10 @@ import org.bouncycastle.cert.CertIOException;
 import org.bouncycastle.cert.jcajce.JcaX509CertificateConverter;
 import org.bouncycastle.cert.jcajce.JcaX509ExtensionUtils;
 import org.bouncycastle.cert.jcajce.JcaX509v3CertificateBuilder;
+import org.bouncycastle.operator.ContentSigner;
 import org.bouncycastle.operator.OperatorCreationException;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
+import org.bouncycastle.pkcs.jcajce.JcaPKCS10CertificationRequestBuilder;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -62,6 +67,55 @@ public final class InterceptionAuthority {
     /** The host's certificate first, the root not among them. */
     List<X509Certificate> chain() {
       return chain;
+    }
+  }
+
+  /** A key that was made here, and what has it certified elsewhere. */
+  public static final class Request {
+    private final KeyPair keys;
+    private final String name;
+    private final String pem;
+
+    private Request(KeyPair keys, String name, String pem) {
+      this.keys = keys;
+      this.name = name;
+      this.pem = pem;
+    }
+
+    /** Makes a new key (P-256) and its request. */
+    public static Request make() {
+      KeyPair keys = keys();
+      String name = "Valetkey interception " + id();
+      try {
+        byte[] request =
+            new JcaPKCS10CertificationRequestBuilder(new X500Name("CN=" + name), keys.getPublic())
+                .build(signer(keys.getPrivate()))
+                .getEncoded();
+        return new Request(keys, name, inPem("CERTIFICATE REQUEST", request));
+      } catch (IOException | OperatorCreationException e) {
+        throw new IllegalStateException("a request cannot be made", e);
+      }
+    }
+
+    /** The common name that it asks for. */
+    public String name() {
+      return name;
+    }
+
+    /** PKCS#10 (RFC 2986) in PEM. */
+    public String pem() {
+      return pem;
+    }
+
+    /**
+     * The authority, with the certificate that somebody signed.
+     *
+     * @param chain as {@link InterceptionAuthority#of} wants it
+     * @throws GeneralSecurityException if it is none for this key
+     */
+    public InterceptionAuthority certified(List<X509Certificate> chain, Clock clock)
+        throws GeneralSecurityException {
+      return of(keys.getPrivate(), chain, clock);
     }
   }
 
@@ -99,7 +153,7 @@ public final class InterceptionAuthority {
     KeyPair rootKeys = keys();
     KeyPair ownKeys = keys();
     // A name of its own for each, so that the roots of several gateways are told apart.
-    String id = new BigInteger(32, RANDOM).toString(36);
+    String id = id();
     X500Name rootName = new X500Name("CN=Valetkey interception root " + id);
     try {
       var rootBuilder = builder(rootName, rootName, rootKeys.getPublic(), now, end);
@@ -165,9 +219,23 @@ public final class InterceptionAuthority {
     return root == null ? chain.getLast() : root;
   }
 
+  /**
+   * The same as a block of PEM.
+   *
+   * @throws GeneralSecurityException if it cannot be written
+   */
+  public String trustedPem() throws GeneralSecurityException {
+    return inPem("CERTIFICATE", trusted().getEncoded());
+  }
+
   /** When it ends. */
   public Instant end() {
     return chain.getFirst().getNotAfter().toInstant();
+  }
+
+  /** Whether it can still sign. */
+  boolean isAlive() {
+    return clock.instant().isBefore(end());
   }
 
   /**
@@ -254,12 +322,26 @@ public final class InterceptionAuthority {
   private static X509Certificate signed(JcaX509v3CertificateBuilder builder, PrivateKey key)
       throws GeneralSecurityException {
     try {
-      String algorithm = key instanceof ECKey ? "SHA256withECDSA" : "SHA256withRSA";
-      return new JcaX509CertificateConverter()
-          .getCertificate(builder.build(new JcaContentSignerBuilder(algorithm).build(key)));
+      return new JcaX509CertificateConverter().getCertificate(builder.build(signer(key)));
     } catch (OperatorCreationException e) {
       throw new GeneralSecurityException("the key of the authority cannot sign", e);
     }
+  }
+
+  private static String id() {
+    return new BigInteger(32, RANDOM).toString(36);
+  }
+
+  private static ContentSigner signer(PrivateKey key) throws OperatorCreationException {
+    String algorithm = key instanceof ECKey ? "SHA256withECDSA" : "SHA256withRSA";
+    return new JcaContentSignerBuilder(algorithm).build(key);
+  }
+
+  /** A block of PEM (RFC 7468). */
+  private static String inPem(String label, byte[] encoded) {
+    String body =
+        Base64.getMimeEncoder(64, "\n".getBytes(StandardCharsets.US_ASCII)).encodeToString(encoded);
+    return "-----BEGIN " + label + "-----\n" + body + "\n-----END " + label + "-----\n";
   }
 
   private static KeyPair keys() {

@@ -9,10 +9,13 @@ import io.netty.handler.ssl.ApplicationProtocolConfig.SelectorFailureBehavior;
 import io.netty.handler.ssl.SslContext;
 import io.netty.handler.ssl.SslContextBuilder;
 import io.netty.handler.ssl.SslProvider;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
 import java.security.cert.X509Certificate;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import javax.net.ssl.SSLException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The TLS of intercepted tunnels, by host. One certificate at a time is made for a host, off the
@@ -30,13 +33,16 @@ public final class InterceptionCertificates {
   /** What may be spoken in a tunnel. */
   private static final String[] PROTOCOLS = {"http/1.1"};
 
-  private volatile InterceptionAuthority authority;
+  private volatile @Nullable InterceptionAuthority authority;
   private final AsyncCache<String, SslContext> hosts =
       Caffeine.newBuilder()
           .maximumSize(HOSTS)
           .expireAfterWrite(KEPT)
           .executor(task -> Thread.ofVirtual().name("interception").start(task))
           .buildAsync();
+
+  /** Signs nothing until there is an authority. */
+  public InterceptionCertificates() {}
 
   /** Signs by this authority until it is renewed. */
   public InterceptionCertificates(InterceptionAuthority authority) {
@@ -49,9 +55,15 @@ public final class InterceptionCertificates {
     hosts.synchronous().invalidateAll();
   }
 
-  /** The present authority. */
-  public InterceptionAuthority authority() {
+  /** The present authority; null if there is none yet. */
+  public @Nullable InterceptionAuthority authority() {
     return authority;
+  }
+
+  /** When the present authority ends, in seconds since 1970; 0 if there is none yet. */
+  public double notAfter() {
+    InterceptionAuthority present = authority;
+    return present == null ? 0 : present.end().getEpochSecond();
   }
 
   /** How many hosts have a certificate now, about. */
@@ -59,13 +71,21 @@ public final class InterceptionCertificates {
     return hosts.synchronous().estimatedSize();
   }
 
-  /** The TLS of this host. */
+  /**
+   * The TLS of this host. Fails with a {@link RefusedException} of {@link
+   * ProblemCode#TEMPORARILY_UNAVAILABLE} if there is no authority, or it has ended.
+   */
   CompletableFuture<SslContext> of(String host) {
     return hosts.get(host, this::context);
   }
 
   private SslContext context(String host) {
-    InterceptionAuthority.Leaf leaf = authority.leaf(host);
+    InterceptionAuthority present = authority;
+    if (present == null || !present.isAlive()) {
+      throw new RefusedException(
+          ProblemCode.TEMPORARILY_UNAVAILABLE, "there is no interception authority");
+    }
+    InterceptionAuthority.Leaf leaf = present.leaf(host);
     try {
       return SslContextBuilder.forServer(leaf.key(), leaf.chain().toArray(new X509Certificate[0]))
           .sslProvider(SslProvider.JDK)

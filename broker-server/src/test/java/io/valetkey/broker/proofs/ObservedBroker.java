@@ -36,6 +36,8 @@ final class ObservedBroker {
     Map<String, String> all = new HashMap<>(settings);
     all.put("valetkey.roles", "gateway");
     all.put("valetkey.gateway.ssl-bundle", "gateway");
+    all.put("valetkey.gateway.forward.port", "0");
+    all.put("valetkey.gateway.forward.address", "127.0.0.1");
     all.put("spring.ssl.bundle.pem.gateway.keystore.certificate", "file:" + certificate);
     all.put(
         "spring.ssl.bundle.pem.gateway.keystore.private-key",
