@@ -269,9 +269,10 @@ final class Admission {
 
   private static @Nullable WebSocketHandshake handshake(Guard.Accepted accepted) {
     WebSocketHandshake handshake = WebSocketHandshake.of(accepted);
-    if (handshake != null && accepted.way() != Way.BASE_URL) {
+    // To a proxy it would be a message for the proxy itself; clients of ws:// ask it for a tunnel.
+    if (handshake != null && accepted.way() == Way.ABSOLUTE_FORM) {
       throw new RefusedException(
-          ProblemCode.INVALID_REQUEST, "a WebSocket opens at the address of a destination only");
+          ProblemCode.INVALID_REQUEST, "a WebSocket opens in a tunnel, not in absolute form");
     }
     return handshake;
   }

@@ -17,9 +17,17 @@ final class TestPython {
   private TestPython() {}
 
   static Process start(Path python, String program, String... arguments) throws IOException {
+    return start(python, Map.of(), program, arguments);
+  }
+
+  static Process start(
+      Path python, Map<String, String> environment, String program, String... arguments)
+      throws IOException {
     List<String> command = new ArrayList<>(List.of(python.toString(), "-c", program));
     command.addAll(List.of(arguments));
-    return new ProcessBuilder(command).redirectErrorStream(true).start();
+    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+    builder.environment().putAll(environment);
+    return builder.start();
   }
 
   /** Reads on until a line begins so, and gives its rest. */

@@ -12,7 +12,6 @@ import java.security.KeyStore;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -50,13 +49,8 @@ class UnmodifiedProgramsTest {
             });
     Duration patient = Duration.ofSeconds(30);
     gateway = new TestGateway(upstream.port(), CERTIFICATES.trust(), patient, patient, patient);
-    String body =
-        Base64.getMimeEncoder(64, new byte[] {'\n'})
-            .encodeToString(gateway.certificates.authority().trusted().getEncoded());
     authority =
-        Files.writeString(
-            folder.resolve("ca.pem"),
-            "-----BEGIN CERTIFICATE-----\n" + body + "\n-----END CERTIFICATE-----\n");
+        Files.writeString(folder.resolve("ca.pem"), gateway.certificates.authority().trustedPem());
   }
 
   @AfterEach

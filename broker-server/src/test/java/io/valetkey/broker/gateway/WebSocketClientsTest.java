@@ -9,6 +9,7 @@ import io.valetkey.realparts.TestCertificate;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -77,11 +78,13 @@ class WebSocketClientsTest {
                   got = await ws.recv()
                   got = got.decode() if isinstance(got, bytes) else got
                   assert "sk-real" not in got and got.endswith("*" * 29), got
+          # Without a token; in a tunnel, which has one, where no rule says so.
+          url, status = (base + "echo", 401) if base.startswith("ws:") else (base[:-5] + "x", 403)
           try:
-              await connect(base + "echo")
-              raise SystemExit("connected without a token")
+              await connect(url)
+              raise SystemExit("connected without leave")
           except InvalidStatus as e:
-              assert e.response.status_code == 401, e
+              assert e.response.status_code == status, e
           async with connect(base + "echo", **auth) as ws:
               print("OPEN", flush=True)
               try:
@@ -96,6 +99,7 @@ class WebSocketClientsTest {
 
   @TempDir private Path folder;
   private Process server;
+  private int port;
   private TestGateway gateway;
 
   @BeforeEach
@@ -106,7 +110,7 @@ class WebSocketClientsTest {
     Path key = Files.writeString(folder.resolve("k.pem"), certificate.keyPem());
     Path chain = Files.writeString(folder.resolve("c.pem"), certificate.certificatePem());
     server = TestPython.start(python, SERVER, chain.toString(), key.toString());
-    int port = Integer.parseInt(TestPython.await(server, "PORT ").strip());
+    port = Integer.parseInt(TestPython.await(server, "PORT ").strip());
     gateway = new TestGateway(port, TestCertificates.trusting(authority.certificate()));
   }
 
@@ -122,18 +126,39 @@ class WebSocketClientsTest {
 
   @Test
   void pythonsWebsockets_passThroughAndAreStopped() throws Exception {
+    passThroughAndAreStopped(
+        Map.of(), "ws://127.0.0.1:" + gateway.server.port() + "/d/up/v1/live/", 1);
+  }
+
+  /** Knowing nothing but the proxy; two exchanges are open then, the tunnel and what is in it. */
+  @Test
+  void pythonsWebsockets_throughTheForwardProxy_passThroughAndAreStopped() throws Exception {
+    Path authority =
+        Files.writeString(folder.resolve("ca.pem"), gateway.certificates.authority().trustedPem());
+    passThroughAndAreStopped(
+        Map.of(
+            "https_proxy",
+            "http://agent:good@127.0.0.1:" + gateway.forward.port(),
+            "SSL_CERT_FILE",
+            authority.toString()),
+        "wss://upstream.test:" + port + "/v1/live/",
+        2);
+  }
+
+  private void passThroughAndAreStopped(Map<String, String> environment, String base, int exchanges)
+      throws Exception {
     Path python = Python.with("python-websockets", "websockets");
-    String base = "ws://127.0.0.1:" + gateway.server.port() + "/d/up/v1/live/";
-    Process client = TestPython.start(python, CLIENT, base);
+    Process client = TestPython.start(python, environment, CLIENT, base);
     TestPython.await(client, "OPEN");
-    await().until(() -> gateway.live.size() == 1);
+    await().until(() -> gateway.live.size() == exchanges);
     Thread.sleep(100);
     long began = System.nanoTime();
-    assertThat(gateway.live.cut(exchange -> true)).isOne();
+    assertThat(gateway.live.cut(exchange -> true)).isEqualTo(exchanges);
     TestPython.await(client, "DONE");
     assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofSeconds(2));
     assertThat(client.waitFor(10, TimeUnit.SECONDS)).isTrue();
     assertThat(TestPython.await(server, "AUTH "))
         .isEqualTo("Bearer " + TestGateway.KEY + " /v1/live/echo");
+    await().until(() -> gateway.live.size() == 0);
   }
 }

@@ -484,6 +484,44 @@ class WebSocketTest {
   }
 
   @Test
+  void tunnel_carriesAWebSocket_whichAStopClosesWith1008() throws Exception {
+    upstream.script = TestWebSocket::echo;
+    String authority = "upstream.test:" + upstream.port();
+    try (TestTunnel tunnel = TestTunnel.open(gateway, authority, "good")) {
+      // The key of the caller is removed; the token is that of the CONNECT.
+      String open =
+          TestWebSocket.handshake("/v1/live/x", "")
+              .replace("Host: g", "Host: " + authority)
+              .replace("Bearer good", "Bearer mine");
+      assertThat(tunnel.send(open).read(true).status()).isEqualTo(101);
+      tunnel.tls().getOutputStream().write(TestWebSocket.masked(1, true, "say " + TestGateway.KEY));
+      assertThat(TestWebSocket.read(tunnel.in()).text()).isEqualTo("say " + STARS);
+      assertThat(upstream.requests.getFirst().values("authorization"))
+          .containsExactly("Bearer " + TestGateway.KEY);
+
+      assertThat(gateway.live.cut(exchange -> true)).isEqualTo(2);
+      assertThat(TestWebSocket.readClose(tunnel.in()).closeCode()).isEqualTo(1008);
+      assertThat(tunnel.isClosed()).isTrue();
+    }
+    await().until(() -> upstream.closedByPeer.get() == 1 && gateway.live.size() == 0);
+    await().until(() -> gateway.records.getLast().code() == ProblemCode.STOPPED);
+    assertThat(gateway.records.getFirst().details())
+        .containsEntry("method", "WEBSOCKET")
+        .containsEntry("way", "intercept");
+  }
+
+  @Test
+  void tunnel_whereNoRuleSaysSo_opensNone() throws Exception {
+    String authority = "upstream.test:" + upstream.port();
+    try (TestTunnel tunnel = TestTunnel.open(gateway, authority, "good")) {
+      String open =
+          TestWebSocket.handshake("/v1/other", "").replace("Host: g", "Host: " + authority);
+      assertThat(tunnel.send(open).read().status()).isEqualTo(403);
+    }
+    assertThat(upstream.requests).isEmpty();
+  }
+
+  @Test
   void stop_whenTheCallerDoesNotRead_throwsAwayWhatWaits() throws Exception {
     upstream.script =
         (request, out) -> {
