@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 
 import io.valetkey.broker.problem.ProblemCode;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
 import java.time.Duration;
 import java.util.List;
@@ -16,15 +17,20 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-/** A thousand open streams, half of them event streams, half WebSockets. Promise: P2. */
+/**
+ * A thousand open streams: event streams, WebSockets, and event streams in tunnels. Promise: P2.
+ */
 @Timeout(180)
 class ManyStreamsTest {
 
   private static final int STREAMS = 1000;
+  private static final int TUNNELS = 300;
+  private static final int WEB_SOCKETS = 300;
 
   /** As the callers see it, who share two cores with the gateway and the upstream here. */
   private static final Duration BOUND = Duration.ofSeconds(5);
@@ -43,18 +49,19 @@ class ManyStreamsTest {
         var gateway = new TestGateway(upstream.port(), certificates.trust());
         ExecutorService callers = Executors.newVirtualThreadPerTaskExecutor()) {
       for (int i = 0; i < STREAMS; i++) {
-        boolean webSocket = i % 2 == 0;
-        callers.execute(() -> call(gateway, webSocket));
+        int number = i;
+        callers.execute(() -> call(gateway, upstream, number));
       }
       await()
           .atMost(Duration.ofSeconds(120))
           .until(() -> open.get() == STREAMS || !wrong.isEmpty());
       assertThat(wrong).isEmpty();
-      assertThat(gateway.live.size()).isEqualTo(STREAMS);
+      // An open tunnel is an exchange as well as what is in it.
+      assertThat(gateway.live.size()).isEqualTo(STREAMS + TUNNELS);
 
       stoppedNanos = System.nanoTime();
       assertThat(gateway.live.cut(exchange -> exchange.caller().agent().equals("bot")))
-          .isEqualTo(STREAMS);
+          .isEqualTo(STREAMS + TUNNELS);
       assertThat(ended.await(BOUND.toSeconds() * 5, TimeUnit.SECONDS)).isTrue();
 
       assertThat(wrong).isEmpty();
@@ -86,42 +93,59 @@ class ManyStreamsTest {
     }
   }
 
-  private void call(TestGateway gateway, boolean webSocket) {
+  private void call(TestGateway gateway, TestUpstream upstream, int number) {
     opening.acquireUninterruptibly();
-    boolean begun = false;
-    try (TestHttp caller = gateway.caller()) {
-      caller.socket.setSoTimeout(60_000);
-      caller.send(
-          webSocket
-              ? TestWebSocket.handshake("/d/up/v1/live/x", "")
-              : TestGateway.get("/d/up/v1/events"));
-      TestHttp.head(caller.in);
-      int close = webSocket ? TestWebSocket.read(caller.in).opcode() : 0;
-      open.incrementAndGet();
-      begun = true;
-      opening.release();
-      try {
-        while (true) {
-          if (webSocket) {
-            TestWebSocket.Frame frame = TestWebSocket.read(caller.in);
-            close = frame.opcode() == WebSocketFrames.CLOSE ? frame.closeCode() : close;
-          } else if (TestHttp.chunk(caller.in).isEmpty()) {
-            wrong.add("a cut event stream looks complete");
-          }
+    AtomicBoolean begun = new AtomicBoolean();
+    try {
+      if (number < TUNNELS) {
+        String authority = "upstream.test:" + upstream.port();
+        try (TestTunnel tunnel = TestTunnel.open(gateway, authority, "good")) {
+          tunnel.tls().setSoTimeout(60_000);
+          tunnel.send("GET /v1/events HTTP/1.1\r\nHost: " + authority + "\r\n\r\n");
+          follow(tunnel.in(), false, begun);
         }
-      } catch (IOException cut) {
-        endedNanos.add(System.nanoTime());
-        if (stoppedNanos == 0 || (webSocket && close != WebSocketFrames.POLICY)) {
-          wrong.add("ended by itself or without a word: " + close + " " + cut);
+      } else {
+        boolean webSocket = number < TUNNELS + WEB_SOCKETS;
+        try (TestHttp caller = gateway.caller()) {
+          caller.socket.setSoTimeout(60_000);
+          caller.send(
+              webSocket
+                  ? TestWebSocket.handshake("/d/up/v1/live/x", "")
+                  : TestGateway.get("/d/up/v1/events"));
+          follow(caller.in, webSocket, begun);
         }
-        ended.countDown();
       }
     } catch (Exception e) {
       wrong.add(e.toString());
     } finally {
-      if (!begun) {
+      if (!begun.get()) {
         opening.release();
       }
+    }
+  }
+
+  /** Reads until it is cut, which has to be by the stop. */
+  private void follow(InputStream in, boolean webSocket, AtomicBoolean begun) throws IOException {
+    TestHttp.head(in);
+    int close = webSocket ? TestWebSocket.read(in).opcode() : 0;
+    open.incrementAndGet();
+    begun.set(true);
+    opening.release();
+    try {
+      while (true) {
+        if (webSocket) {
+          TestWebSocket.Frame frame = TestWebSocket.read(in);
+          close = frame.opcode() == WebSocketFrames.CLOSE ? frame.closeCode() : close;
+        } else if (TestHttp.chunk(in).isEmpty()) {
+          wrong.add("a cut event stream looks complete");
+        }
+      }
+    } catch (IOException cut) {
+      endedNanos.add(System.nanoTime());
+      if (stoppedNanos == 0 || (webSocket && close != WebSocketFrames.POLICY)) {
+        wrong.add("ended by itself or without a word: " + close + " " + cut);
+      }
+      ended.countDown();
     }
   }
 }
