@@ -9,6 +9,7 @@ import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.broker.upstream.CredentialFields;
 import io.valetkey.broker.upstream.CredentialSettings;
 import io.valetkey.broker.upstream.CredentialSource;
+import io.valetkey.broker.upstream.Federation;
 import io.valetkey.broker.upstream.FileSource;
 import io.valetkey.broker.upstream.ProviderHttp;
 import io.valetkey.broker.upstream.SourceAwayException;
@@ -42,6 +43,7 @@ class CredentialConfiguration {
       BrokerSettings settings,
       ConfigurableEnvironment environment,
       @Qualifier("vaultConnection") ObjectProvider<VaultConnection> vault,
+      ObjectProvider<Federation> federation,
       MeterRegistry registry,
       Clock clock)
       throws GeneralSecurityException {
@@ -56,6 +58,7 @@ class CredentialConfiguration {
             ? CredentialSource.unconfigured("valetkey.vault.uri")
             : timed(new VaultKvSource(connection), registry, "vault-kv"),
         providers(settings.gateway(), environment),
+        federation.getIfAvailable(),
         credentials(reader),
         clock);
   }

@@ -62,7 +62,7 @@ import org.springframework.core.env.ConfigurableEnvironment;
 /** What the gateway role needs beside the core. */
 @Configuration(proxyBeanMethods = false)
 @Conditional(OnRole.Gateway.class)
-@Import({CredentialConfiguration.class, VaultConfiguration.class})
+@Import({CredentialConfiguration.class, VaultConfiguration.class, FederationConfiguration.class})
 class GatewayRoleConfiguration {
 
   private static final Duration KEEP_ADDRESSES = Duration.ofSeconds(30);

@@ -34,7 +34,7 @@ import org.springframework.security.web.SecurityFilterChain;
 /** What the issuer role needs beside the core. */
 @Configuration(proxyBeanMethods = false)
 @Conditional(OnRole.Issuer.class)
-@Import({IssuanceConfiguration.class, LeaseConfiguration.class})
+@Import({IssuanceConfiguration.class, LeaseConfiguration.class, FederationConfiguration.class})
 class IssuerRoleConfiguration {
 
   @Bean
@@ -120,6 +120,8 @@ class IssuerRoleConfiguration {
             OAuthPaths.REVOKE,
             OAuthPaths.METADATA,
             OAuthPaths.DISCOVERY,
+            OAuthPaths.FEDERATION_JWKS,
+            OAuthPaths.FEDERATION_DISCOVERY,
             OAuthPaths.LEASES);
     return new DefaultSecurityFilterChain(request -> {
       String path = request.getRequestURI();

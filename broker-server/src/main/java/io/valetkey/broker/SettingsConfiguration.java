@@ -32,6 +32,7 @@ class SettingsConfiguration {
     var _ = LeaseConfiguration.check(reader);
     SignalConfiguration.check(reader);
     WitnessConfiguration.check(reader);
+    FederationConfiguration.check(reader);
     var _ = TelemetrySettings.read(reader);
     EvidenceConfiguration.check(reader);
     DeclarationConfiguration.check(reader);

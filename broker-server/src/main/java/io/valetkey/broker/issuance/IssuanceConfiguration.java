@@ -15,11 +15,13 @@ import io.valetkey.broker.token.DpopProofs;
 import io.valetkey.broker.token.SigningKeys;
 import io.valetkey.broker.token.TokenMinter;
 import io.valetkey.broker.token.TokenSettings;
+import io.valetkey.broker.upstream.Federation;
 import jakarta.servlet.http.HttpServlet;
 import java.time.Clock;
 import java.util.List;
 import java.util.Map;
 import org.springframework.beans.factory.annotation.Qualifier;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
 import org.springframework.boot.web.servlet.ServletRegistrationBean;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -67,6 +69,16 @@ public class IssuanceConfiguration {
         OAuthPaths.JWKS,
         OAuthPaths.METADATA,
         OAuthPaths.DISCOVERY);
+  }
+
+  @Bean
+  @ConditionalOnProperty(Federation.SETTING)
+  ServletRegistrationBean<HttpServlet> federationDocuments(Federation federation) {
+    return at(
+        new FederationDocuments(federation),
+        "federation-documents",
+        OAuthPaths.FEDERATION_JWKS,
+        OAuthPaths.FEDERATION_DISCOVERY);
   }
 
   @Bean

@@ -21,6 +21,18 @@ public final class OAuthPaths {
   /** OpenID Connect discovery. */
   public static final String DISCOVERY = "/.well-known/openid-configuration";
 
+  /** What follows our own identifier in that of the issuer that providers trust. */
+  public static final String FEDERATION = "/federation";
+
+  /** Its keys, below its identifier. */
+  static final String FEDERATION_KEYS = "/jwks";
+
+  /** Its keys. */
+  public static final String FEDERATION_JWKS = FEDERATION + FEDERATION_KEYS;
+
+  /** Its OpenID Connect discovery. */
+  public static final String FEDERATION_DISCOVERY = FEDERATION + DISCOVERY;
+
   /** Leased credentials; each lease has a path below it. */
   public static final String LEASES = "/v1/leases";
 

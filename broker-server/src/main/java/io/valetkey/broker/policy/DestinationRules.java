@@ -78,7 +78,9 @@ final class DestinationRules {
     boolean severalFields = Destination.hasFields(spec);
     if (spec.credential() instanceof Credential.Minted minted) {
       mintedRules.check(minted, errors);
-      checkStored("/credential/secret", minted.secret(), errors, false);
+      if (minted.secret() != null) {
+        checkStored("/credential/secret", minted.secret(), errors, false);
+      }
       if (severalFields) {
         errors.invalid("/credential/source", "is one token: no slot can name a field of it");
       }

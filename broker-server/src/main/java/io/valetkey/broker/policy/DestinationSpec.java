@@ -77,8 +77,50 @@ public record DestinationSpec(
       /** Where it is asked for: an https URL. */
       String endpoint();
 
-      /** What proves who we are: a client's secret or a private key. */
-      Credential secret();
+      /** What proves who we are: a client's secret or a private key; null if nothing is stored. */
+      @Nullable Credential secret();
+    }
+
+    /** How a provider takes an assertion of our own issuer. */
+    enum FederatedGrant {
+      /** As the assertion of RFC 7523 section 2.1. */
+      JWT_BEARER,
+      /** As the subject token of RFC 8693. */
+      TOKEN_EXCHANGE,
+      /** As what authenticates a client, RFC 7523 section 2.2. */
+      CLIENT_ASSERTION
+    }
+
+    /**
+     * A token for an assertion of our own issuer, which the provider trusts: no key is stored.
+     *
+     * @param tokenEndpoint the provider's token endpoint
+     * @param grant how the assertion is handed in
+     * @param subject its {@code sub}, by which the provider knows what may be had
+     * @param audience its {@code aud}; the token endpoint if null
+     * @param clientId who we are there; with {@code CLIENT_ASSERTION} only, and needed there
+     * @param scope what is asked for; the provider's default if null
+     * @param parameters what the provider wants to be told beside that
+     */
+    record Federated(
+        String tokenEndpoint,
+        FederatedGrant grant,
+        String subject,
+        @Nullable String audience,
+        @Nullable String clientId,
+        @Nullable String scope,
+        @Nullable Map<String, String> parameters)
+        implements Minted {
+
+      @Override
+      public String endpoint() {
+        return tokenEndpoint;
+      }
+
+      @Override
+      public @Nullable Credential secret() {
+        return null;
+      }
     }
 
     /** How a client authenticates at a token endpoint (RFC 6749 section 2.3, RFC 7523). */

@@ -21,6 +21,18 @@ final class MintedRules {
   private static final Pattern REPOSITORY = Pattern.compile("[A-Za-z0-9._-]{1,100}");
   private static final Pattern PERMISSION = Pattern.compile("[a-z_]{1,64}");
   private static final Set<String> LEVELS = Set.of("read", "write", "admin");
+  private static final Pattern PARAMETER = Pattern.compile("[A-Za-z0-9_.-]{1,64}");
+  private static final Set<String> OUR_PARAMETERS =
+      Set.of(
+          "grant_type",
+          "scope",
+          "assertion",
+          "client_id",
+          "client_assertion",
+          "client_assertion_type",
+          "subject_token",
+          "subject_token_type");
+  private static final int MOST_PARAMETERS = 16;
   private static final int MOST_REPOSITORIES = 500;
   private static final int LONGEST_SCOPE = 2048;
 
@@ -54,7 +66,34 @@ final class MintedRules {
         checkScope(bearer.scope(), errors);
       }
       case Credential.GitHubApp app -> checkGitHub(app, errors);
+      case Credential.Federated federated -> checkFederated(federated, errors);
     }
+  }
+
+  private void checkFederated(Credential.Federated federated, Errors errors) {
+    checkEndpoint("/credential/tokenEndpoint", federated.tokenEndpoint(), errors);
+    checkText("/credential/subject", federated.subject(), errors);
+    checkText("/credential/audience", federated.audience(), errors);
+    checkText("/credential/clientId", federated.clientId(), errors);
+    checkScope(federated.scope(), errors);
+    boolean client = federated.grant() == Credential.FederatedGrant.CLIENT_ASSERTION;
+    if (client && federated.clientId() == null) {
+      errors.add("/credential/clientId", FieldError.REQUIRED, "is required with client_assertion");
+    } else if (!client && federated.clientId() != null) {
+      errors.invalid("/credential/clientId", "must be left out except with client_assertion");
+    }
+    Map<String, String> parameters =
+        federated.parameters() == null ? Map.of() : federated.parameters();
+    if (parameters.size() > MOST_PARAMETERS) {
+      errors.invalid("/credential/parameters", "must have 16 entries at most");
+    }
+    parameters.forEach((name, value) -> {
+      String at = FieldError.join("/credential/parameters", name);
+      if (!PARAMETER.matcher(name).matches() || OUR_PARAMETERS.contains(name)) {
+        errors.invalid(at, "must be a parameter's name that the gateway does not fill itself");
+      }
+      checkText(at, value, errors);
+    });
   }
 
   private void checkGitHub(Credential.GitHubApp app, Errors errors) {

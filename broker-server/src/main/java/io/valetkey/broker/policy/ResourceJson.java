@@ -140,6 +140,15 @@ public final class ResourceJson {
               secret(fields),
               fields.texts("repositories"),
               fields.textMap("permissions"));
+      case "federated" ->
+          new Credential.Federated(
+              fields.requiredText("tokenEndpoint"),
+              fields.requiredChoice("grant", Credential.FederatedGrant.class),
+              fields.requiredText("subject"),
+              fields.text("audience"),
+              fields.text("clientId"),
+              fields.text("scope"),
+              fields.textMap("parameters"));
       case "vault-kv" ->
           new Credential.VaultKv(
               fields.requiredText("mount"), fields.requiredText("path"), fields.text("field"));
@@ -161,7 +170,7 @@ public final class ResourceJson {
             "source",
             FieldError.UNSUPPORTED,
             "is not a supported source; supported now: vault-kv, vault-dynamic, file,"
-                + " oauth-client-credentials, oauth-jwt-bearer, github-app");
+                + " oauth-client-credentials, oauth-jwt-bearer, github-app, federated");
         yield NO_CREDENTIAL;
       }
     };

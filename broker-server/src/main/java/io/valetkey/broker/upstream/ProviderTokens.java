@@ -3,6 +3,7 @@ package io.valetkey.broker.upstream;
 import io.valetkey.broker.net.FormEncoding;
 import io.valetkey.broker.policy.DestinationSpec.Credential;
 import io.valetkey.broker.policy.DestinationSpec.Credential.ClientCredentials;
+import io.valetkey.broker.policy.DestinationSpec.Credential.Federated;
 import io.valetkey.broker.policy.DestinationSpec.Credential.GitHubApp;
 import io.valetkey.broker.policy.DestinationSpec.Credential.JwtBearer;
 import io.valetkey.broker.policy.DestinationSpec.Credential.Minted;
@@ -29,8 +30,9 @@ import tools.jackson.databind.json.JsonMapper;
 
 /**
  * Short tokens that a provider makes for us: by client credentials (RFC 6749 section 4.4), by a
- * signed assertion (RFC 7523), or as an installation of a GitHub App. What proves who we are is
- * read anew for each token and goes to the token endpoint of the policy only.
+ * signed assertion (RFC 7523), as an installation of a GitHub App, or for an assertion of our own
+ * issuer. What proves who we are is read anew for each token and goes to the token endpoint of the
+ * policy only.
  */
 public final class ProviderTokens {
 
@@ -41,6 +43,8 @@ public final class ProviderTokens {
   private static final String ASSERTION_TYPE =
       "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
   private static final String JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+  private static final String TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
+  private static final String JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt";
   private static final String FORM = "application/x-www-form-urlencoded";
   private static final Pattern ERROR = Pattern.compile("[a-z_]{1,64}");
   private static final JsonMapper JSON = JsonMapper.shared();
@@ -48,6 +52,7 @@ public final class ProviderTokens {
   private final ProviderHttp http;
   private final Function<Credential, SecretValue> secrets;
   private final Function<Credential, SecretValue> keys;
+  private final @Nullable Federation federation;
   private final Clock clock;
 
   /**
@@ -55,15 +60,18 @@ public final class ProviderTokens {
    *
    * @param secrets reads a client's secret
    * @param keys reads a private key, which has line breaks
+   * @param federation signs for our own issuer; null if there is none
    */
   ProviderTokens(
       ProviderHttp http,
       Function<Credential, SecretValue> secrets,
       Function<Credential, SecretValue> keys,
+      @Nullable Federation federation,
       Clock clock) {
     this.http = http;
     this.secrets = secrets;
     this.keys = keys;
+    this.federation = federation;
     this.clock = clock;
   }
 
@@ -80,6 +88,7 @@ public final class ProviderTokens {
         case ClientCredentials client -> oauth(client, clientCredentials(client, now), now);
         case JwtBearer bearer -> oauth(bearer, assertion(bearer, now), now);
         case GitHubApp app -> gitHub(app, now);
+        case Federated federated -> oauth(federated, federated(federated, now), now);
       };
     } catch (IOException e) {
       // Our own words or those of the JDK about the connection, never the answer.
@@ -148,6 +157,41 @@ public final class ProviderTokens {
     form.put("grant_type", JWT_BEARER);
     form.put("scope", bearer.scope());
     form.put("assertion", sign(bearer.secret(), claims, bearer.keyId()));
+    return form;
+  }
+
+  private Form federated(Federated federated, Instant now) throws IOException {
+    if (federation == null) {
+      throw CredentialText.refused(
+          federated, "cannot be had: " + Federation.SETTING + " is not set");
+    }
+    Map<String, Object> claims = claims(federation.issuer(), now, ASSERTION);
+    claims.put("sub", federated.subject());
+    claims.put(
+        "aud", federated.audience() == null ? federated.tokenEndpoint() : federated.audience());
+    String assertion = federation.sign(claims);
+    Form form = new Form();
+    switch (federated.grant()) {
+      case JWT_BEARER -> {
+        form.put("grant_type", JWT_BEARER);
+        form.put("assertion", assertion);
+      }
+      case TOKEN_EXCHANGE -> {
+        form.put("grant_type", TOKEN_EXCHANGE);
+        form.put("subject_token", assertion);
+        form.put("subject_token_type", JWT_TYPE);
+      }
+      case CLIENT_ASSERTION -> {
+        form.put("grant_type", "client_credentials");
+        form.put("client_id", federated.clientId());
+        form.put("client_assertion_type", ASSERTION_TYPE);
+        form.put("client_assertion", assertion);
+      }
+    }
+    form.put("scope", federated.scope());
+    if (federated.parameters() != null) {
+      federated.parameters().forEach(form::put);
+    }
     return form;
   }
 

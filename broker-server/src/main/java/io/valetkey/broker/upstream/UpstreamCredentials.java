@@ -13,6 +13,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The real credentials, in memory for a short time.
@@ -42,17 +43,19 @@ public final class UpstreamCredentials implements AutoCloseable {
    * @param files answers for references to files; {@link CredentialSource#unconfigured} if none
    * @param vault answers for references into Vault; likewise
    * @param providers the way to providers of tokens
+   * @param federation this installation as an issuer that they trust; null if it is none
    * @param clock measures the age of values
    */
   public UpstreamCredentials(
       CredentialSource<DestinationSpec.Credential.File> files,
       CredentialSource<DestinationSpec.Credential.VaultKv> vault,
       ProviderHttp providers,
+      @Nullable Federation federation,
       CredentialSettings settings,
       Clock clock) {
     this.files = files;
     this.vault = vault;
-    this.tokens = new ProviderTokens(providers, this::secret, this::key, clock);
+    this.tokens = new ProviderTokens(providers, this::secret, this::key, federation, clock);
     this.settings = settings;
     this.clock = clock;
   }

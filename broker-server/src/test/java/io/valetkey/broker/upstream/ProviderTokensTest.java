@@ -114,6 +114,7 @@ class ProviderTokensTest {
         new FileSource(folder),
         CredentialSource.unconfigured("valetkey.vault.uri"),
         http,
+        null,
         new CredentialSettings(
             Duration.ofMinutes(1), Duration.ofSeconds(2), Duration.ofMillis(1), 10),
         clock);

@@ -41,6 +41,7 @@ class UpstreamCredentialsTest {
           },
           CredentialSource.unconfigured("valetkey.vault.uri"),
           ProviderTokensTest.nowhere(),
+          null,
           SETTINGS,
           clock);
 

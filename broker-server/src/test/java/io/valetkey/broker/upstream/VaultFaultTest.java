@@ -56,6 +56,7 @@ class VaultFaultTest {
             CredentialSource.unconfigured("x"),
             new VaultKvSource(connection),
             ProviderTokensTest.nowhere(),
+            null,
             SETTINGS,
             clock);
   }

@@ -164,6 +164,7 @@ class VaultKvSourceTest {
             CredentialSource.unconfigured("x"),
             source,
             ProviderTokensTest.nowhere(),
+            null,
             settings,
             clock)) {
       assertThat(of(credentials, "agents/rotated")).isEqualTo("canary-1");
