@@ -1,6 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.net.Cidr;
 import io.valetkey.broker.net.Resolver;
@@ -223,7 +224,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             false,
             Map.of("s", scope),
             rules);
-    return new Permit("s:" + match.pattern(), 1, target);
+    return new Permit("s:" + match.pattern(), 1, target, GrantMeter.NONE);
   }
 
   @Override
