@@ -177,6 +177,35 @@ class UsageReaderTest {
     }
   }
 
+  /** Whatever it is: nothing is thrown, and how it was cut makes no difference. */
+  @Test
+  void answerThatWasChangedAnywhere_isReadTheSameHoweverItIsCut() {
+    Random random = new Random(7);
+    for (int round = 0; round < 40_000; round++) {
+      Case each = CASES.get(random.nextInt(CASES.size()));
+      byte[] body = each.body.getBytes(StandardCharsets.UTF_8);
+      if (body.length > 1000) {
+        continue;
+      }
+      for (int i = random.nextInt(4); i >= 0; i--) {
+        byte[] other = CASES.get(random.nextInt(CASES.size())).body.getBytes(StandardCharsets.UTF_8);
+        body[random.nextInt(body.length)] =
+            random.nextBoolean() ? (byte) random.nextInt() : other[random.nextInt(other.length)];
+      }
+      UsageReader whole = UsageReader.of(each.type);
+      whole.feed(body);
+      UsageReader cut = UsageReader.of(each.type);
+      for (int at = 0; at < body.length; ) {
+        int end = Math.min(body.length, at + 1 + random.nextInt(9));
+        cut.feed(Arrays.copyOfRange(body, at, end));
+        at = end;
+      }
+      String what = new String(body, StandardCharsets.ISO_8859_1);
+      assertThat(cut.tokens()).as(what).isEqualTo(whole.tokens()).isNotNegative();
+      assertThat(cut.isFinal()).as(what).isEqualTo(whole.isFinal());
+    }
+  }
+
   @Test
   void stringOfManyMegabytes_isPassedOver() {
     UsageReader reader = UsageReader.of(JSON);
