@@ -62,6 +62,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   volatile CredentialFields fields;
 
   volatile ProblemCode undecidable;
+  volatile GrantMeter meter = GrantMeter.NONE;
   volatile boolean auditDown;
   volatile boolean stopped;
   final Set<String> ended = java.util.concurrent.ConcurrentHashMap.newKeySet();
@@ -224,7 +225,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             false,
             Map.of("s", scope),
             rules);
-    return new Permit("s:" + match.pattern(), 1, target, GrantMeter.NONE);
+    return new Permit("s:" + match.pattern(), 1, target, meter);
   }
 
   @Override

@@ -281,6 +281,12 @@ class SharedBudgetsTest {
     });
     assertThat(served("/br", body).statusCode()).isEqualTo(502);
     requireUsed("a coding that cannot be read: what was sent", expected += 100);
+    stage.serve("/gone", exchange -> {
+      exchange.getRequestBody().readAllBytes();
+      exchange.close();
+    });
+    assertThat(served("/gone", body).statusCode()).isEqualTo(502);
+    requireUsed("no answer at all: what was sent", expected += 100);
     stage.serve("/cut", exchange -> {
       exchange.getRequestBody().readAllBytes();
       exchange.getResponseHeaders().set("Content-Type", "application/json");
