@@ -4,6 +4,7 @@ import com.nimbusds.jose.JWSAlgorithm;
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.RateLimits;
 import io.valetkey.broker.feed.Connections;
+import io.valetkey.broker.limit.GrantBudgets;
 import io.valetkey.broker.limit.GrantRates;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.StopRestore;
@@ -52,6 +53,7 @@ final class PolicyFixture implements AutoCloseable {
             stops,
             new RateLimits(NO_LIMIT, System::nanoTime),
             new GrantRates(System::nanoTime),
+            new GrantBudgets(System::nanoTime),
             Clock.systemUTC());
   }
 

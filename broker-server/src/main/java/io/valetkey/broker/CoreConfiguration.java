@@ -9,6 +9,7 @@ import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.gateway.ExchangeReport;
 import io.valetkey.broker.gateway.GatewayServer;
 import io.valetkey.broker.identity.UsedOnce;
+import io.valetkey.broker.limit.GrantBudgets;
 import io.valetkey.broker.limit.GrantRates;
 import io.valetkey.broker.limit.LimitRounds;
 import io.valetkey.broker.policy.PolicyView;
@@ -177,16 +178,26 @@ class CoreConfiguration {
     return new GrantRates(System::nanoTime);
   }
 
+  @Bean
+  GrantBudgets grantBudgets() {
+    return new GrantBudgets(System::nanoTime);
+  }
+
   /** Closed after every listener, so that what was not used goes back. */
   @Bean
-  LimitRounds limitRounds(Connections connections, GrantRates rates) {
-    return new LimitRounds(connections, rates);
+  LimitRounds limitRounds(Connections connections, GrantRates rates, GrantBudgets budgets) {
+    return new LimitRounds(connections, rates, budgets);
   }
 
   @Bean
   Access access(
-      PolicyView policy, StopView stops, RateLimits limits, GrantRates rates, Clock clock) {
-    return new Access(policy, stops, limits, rates, clock);
+      PolicyView policy,
+      StopView stops,
+      RateLimits limits,
+      GrantRates rates,
+      GrantBudgets budgets,
+      Clock clock) {
+    return new Access(policy, stops, limits, rates, budgets, clock);
   }
 
   @Bean

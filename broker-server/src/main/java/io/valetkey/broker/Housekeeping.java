@@ -49,6 +49,9 @@ final class Housekeeping implements AutoCloseable {
               + " (SELECT FROM gateway_replica g WHERE g.id = o.gateway)");
       // What was used of it has come back: the same as no row.
       statement.executeUpdate("DELETE FROM grant_rate WHERE at < now() - interval '3 minutes'");
+      statement.executeUpdate(
+          "DELETE FROM grant_budget_lease WHERE until < now() - interval '10 minutes'");
+      statement.executeUpdate("DELETE FROM grant_budget WHERE at < now() - interval '2 days'");
       statement.executeUpdate("DELETE FROM console_session WHERE ends_at < now()");
       statement.executeUpdate("DELETE FROM self_test WHERE asked_at < now() - interval '1 hour'");
       // What became of a lease stays in the audit trail.

@@ -6,6 +6,7 @@ import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.crypto.CryptoProvider;
 import io.valetkey.broker.feed.ChangeFeed;
+import io.valetkey.broker.limit.GrantBudgets;
 import io.valetkey.broker.limit.GrantRates;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.StopView;
@@ -95,23 +96,34 @@ class Observability {
   }
 
   @Bean
-  MeterBinder limitMeters(GrantRates rates) {
+  MeterBinder limitMeters(GrantRates rates, GrantBudgets budgets) {
     return registry -> {
       String says = "Requests over a limit of their grant, or refused because nobody knew in time";
-      FunctionCounter.builder("valetkey.limits.refused", rates, GrantRates::usedUp)
+      FunctionCounter.builder("valetkey.limits.refused", rates, r -> r.usedUp() + budgets.usedUp())
           .description(says)
           .tag("reason", "used_up")
           .register(registry);
-      FunctionCounter.builder("valetkey.limits.refused", rates, GrantRates::unknown)
+      FunctionCounter.builder(
+              "valetkey.limits.refused", rates, r -> r.unknown() + budgets.unknown())
           .description(says)
           .tag("reason", "unknown")
+          .register(registry);
+      String tokens =
+          "Model tokens charged to budgets: stated by the upstream, or estimated by size";
+      FunctionCounter.builder("valetkey.limits.model.tokens", budgets, GrantBudgets::read)
+          .description(tokens)
+          .tag("counted", "stated")
+          .register(registry);
+      FunctionCounter.builder("valetkey.limits.model.tokens", budgets, GrantBudgets::estimated)
+          .description(tokens)
+          .tag("counted", "estimated")
           .register(registry);
       Meters.gauge(
           registry,
           "valetkey.limits.grants",
-          "Grants with limits that were used here within the last minutes",
+          "Limits of grants that were used here within the last minutes",
           rates,
-          GrantRates::size);
+          r -> r.size() + budgets.size());
     };
   }
 

@@ -1,5 +1,7 @@
 package io.valetkey.broker.access;
 
+import io.valetkey.broker.limit.GrantBudgets;
+import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.limit.GrantRates;
 import io.valetkey.broker.policy.Agent;
 import io.valetkey.broker.policy.Destination;
@@ -42,12 +44,18 @@ public final class Access {
   private final Stops stops;
   private final RateLimits limits;
   private final @Nullable GrantRates rates;
+  private final @Nullable GrantBudgets budgets;
   private final Clock clock;
 
   /** Decides on these views. */
   public Access(
-      PolicyView policy, StopView stops, RateLimits limits, GrantRates rates, Clock clock) {
-    this(policy::current, stops, limits, rates, clock);
+      PolicyView policy,
+      StopView stops,
+      RateLimits limits,
+      GrantRates rates,
+      GrantBudgets budgets,
+      Clock clock) {
+    this(policy::current, stops, limits, rates, budgets, clock);
   }
 
   private Access(
@@ -55,11 +63,13 @@ public final class Access {
       Stops stops,
       RateLimits limits,
       @Nullable GrantRates rates,
+      @Nullable GrantBudgets budgets,
       Clock clock) {
     this.policy = policy;
     this.stops = stops;
     this.limits = limits;
     this.rates = rates;
+    this.budgets = budgets;
     this.clock = clock;
   }
 
@@ -68,7 +78,7 @@ public final class Access {
    * change would mean; never to serve anything.
    */
   public static Access rehearsal(PolicySnapshot policy, Clock clock) {
-    return new Access(() -> policy, NothingStopped.INSTANCE, RateLimits.none(), null, clock);
+    return new Access(() -> policy, NothingStopped.INSTANCE, RateLimits.none(), null, null, clock);
   }
 
   /** What issuing and using have in common: who, through which issuer, with which token. */
@@ -91,7 +101,13 @@ public final class Access {
       requireDestinationNotStopped(claimant, name);
       List<String> scopes = scopes(grant, wish.scopes());
       return new Decision.Granted(
-          agent.name(), destination, scopes, ttl(agent, destination, grant, scopes), null, epoch);
+          agent.name(),
+          destination,
+          scopes,
+          ttl(agent, destination, grant, scopes),
+          null,
+          epoch,
+          GrantMeter.NONE);
     } catch (RefusedException e) {
       return decided(e);
     }
@@ -106,12 +122,17 @@ public final class Access {
         throw refused(ProblemCode.DESTINATION_UNKNOWN, "The destination is leased, not brokered");
       }
       ScopeRules.Match match = match(held.destination(), held.grant(), use);
-      takeRequest(held.grant());
       List<String> scopes =
           held.grant().scopes().stream().filter(use.holder().scopes()::contains).toList();
       String rule = match.scope() + ":" + match.pattern();
       return new Decision.Granted(
-          held.agent().name(), held.destination(), scopes, Duration.ZERO, rule, epoch);
+          held.agent().name(),
+          held.destination(),
+          scopes,
+          Duration.ZERO,
+          rule,
+          epoch,
+          begin(held.grant()));
     } catch (RefusedException e) {
       return decided(e);
     }
@@ -131,7 +152,13 @@ public final class Access {
       List<String> scopes =
           held.grant().scopes().stream().filter(holder.scopes()::contains).toList();
       return new Decision.Granted(
-          held.agent().name(), held.destination(), scopes, Duration.ZERO, null, epoch);
+          held.agent().name(),
+          held.destination(),
+          scopes,
+          Duration.ZERO,
+          null,
+          epoch,
+          GrantMeter.NONE);
     } catch (RefusedException e) {
       return decided(e);
     }
@@ -205,6 +232,18 @@ public final class Access {
     return new Held(agent, destination(snapshot, wanted), grant(agent, wanted));
   }
 
+  /** The last step of a use: what it takes has to be given back. */
+  private GrantMeter begin(Grant grant) {
+    if (budgets == null || grant.caps().isNone()) {
+      takeRequest(grant);
+      return GrantMeter.NONE;
+    }
+    String name = grant.name();
+    budgets.requireLeft(name, grant.caps());
+    takeRequest(grant);
+    return budgets.begin(name, grant.caps());
+  }
+
   private void takeRequest(Grant grant) {
     // None in a rehearsal, which takes nothing.
     if (grant.requestsPerMinute() == 0 || rates == null) {
@@ -250,7 +289,8 @@ public final class Access {
         List.of(scope),
         untilItsEnd(held.grant()),
         scope,
-        epoch);
+        epoch,
+        GrantMeter.NONE);
   }
 
   /**
@@ -427,7 +467,7 @@ public final class Access {
   private static Decision decided(RefusedException e) {
     return e.code().status() == 503
         ? new Decision.Undecidable(e.code(), e.detail())
-        : new Decision.Refused(e.code(), e.detail());
+        : new Decision.Refused(e.code(), e.detail(), e.retryAfterSeconds());
   }
 
   private static RefusedException refused(ProblemCode code, String detail) {

@@ -1,5 +1,6 @@
 package io.valetkey.broker.access;
 
+import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
 import java.time.Duration;
@@ -18,6 +19,7 @@ public sealed interface Decision {
    * @param ttl the longest life of an access token with these scopes, or of a lease
    * @param rule the rule that allowed a use, as {@code scope:pattern}; null where a token is issued
    * @param epoch the stop epoch under which this is true
+   * @param meter what the cost of a use is told to; its end must be told too
    */
   record Granted(
       String agent,
@@ -25,7 +27,8 @@ public sealed interface Decision {
       List<String> scopes,
       Duration ttl,
       @Nullable String rule,
-      long epoch)
+      long epoch,
+      GrantMeter meter)
       implements Decision {}
 
   /**
@@ -33,8 +36,9 @@ public sealed interface Decision {
    *
    * @param code the true reason
    * @param detail one sentence for the audit record
+   * @param retryAfterSeconds when to ask again, where the code says that this is worth it
    */
-  record Refused(ProblemCode code, String detail) implements Decision {}
+  record Refused(ProblemCode code, String detail, int retryAfterSeconds) implements Decision {}
 
   /**
    * It cannot be decided: something that must be known is not. Treated as a no, and said

@@ -1,6 +1,7 @@
 package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.annotations.Hidden;
+import io.valetkey.broker.limit.Budget;
 import io.valetkey.broker.limit.LimitUse;
 import io.valetkey.broker.policy.GrantSpec;
 import io.valetkey.broker.policy.PolicyStore;
@@ -10,6 +11,7 @@ import io.valetkey.broker.policy.StoredResource;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import jakarta.servlet.http.HttpServletRequest;
+import java.time.Instant;
 import org.springframework.http.ResponseEntity;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
@@ -51,7 +53,26 @@ class GrantUsageController {
           .put("left", requests.left())
           .put("fullAt", requests.fullAt().toString());
     }
+    if (limits != null) {
+      for (Budget budget : Budget.values()) {
+        long cap = limits.caps().of(budget);
+        if (cap > 0) {
+          write(used.putObject(budget.field()), use.budget(name, budget, cap));
+        }
+      }
+    }
     return JsonAnswers.ok(answer);
+  }
+
+  private static void write(ObjectNode node, LimitUse.OfBudget budget) {
+    node.put("limit", budget.limit())
+        .put("used", budget.used())
+        .put("held", budget.held())
+        .put("left", budget.left());
+    Instant resetsAt = budget.resetsAt();
+    if (resetsAt != null) {
+      node.put("resetsAt", resetsAt.toString());
+    }
   }
 
   private static RefusedException notFound() {

@@ -190,6 +190,7 @@ final class Admission {
                 () ->
                     permissions.authorise(
                         caller, named(accepted, caller, exchange), method, accepted.path()));
+    exchange.metered(permit.meter());
     requireSameOrigin(accepted, permit.target());
     checkLength(accepted, permit.target());
     checkCopySource(accepted, caller, permit.target());
@@ -263,7 +264,7 @@ final class Admission {
       int query = source.indexOf('?');
       String key = query < 0 ? source : source.substring(0, query);
       RequestPath path = RequestPath.parse(key.startsWith("/") ? key : "/" + key);
-      var _ = permissions.authorise(caller, target.name(), "GET", path);
+      permissions.authorise(caller, target.name(), "GET", path).meter().end();
     }
   }
 

@@ -97,7 +97,10 @@ public final class BrokerPermissions implements Permissions {
     Use use = new Use(holder(caller), destination, method, path);
     Decision.Granted granted = granted(access.decideUse(use));
     return new Permit(
-        Objects.requireNonNull(granted.rule()), granted.epoch(), granted.destination());
+        Objects.requireNonNull(granted.rule()),
+        granted.epoch(),
+        granted.destination(),
+        granted.meter());
   }
 
   @Override
@@ -121,7 +124,8 @@ public final class BrokerPermissions implements Permissions {
   private static Decision.Granted granted(Decision decision) {
     return switch (decision) {
       case Decision.Granted granted -> granted;
-      case Decision.Refused refused -> throw new RefusedException(refused.code(), refused.detail());
+      case Decision.Refused refused ->
+          throw new RefusedException(refused.code(), refused.detail(), refused.retryAfterSeconds());
       case Decision.Undecidable unknown ->
           throw new RefusedException(unknown.code(), unknown.detail());
     };

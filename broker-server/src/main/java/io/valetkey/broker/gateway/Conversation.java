@@ -52,6 +52,7 @@ final class Conversation {
   private @Nullable Consumer<ProblemCode> tunnel;
   private boolean ended;
   private boolean answering;
+  private int retryAfterSeconds = 1;
   private final Alarm alarm;
   private ProblemCode onDeadline = ProblemCode.UPSTREAM_TIMEOUT;
   private final long started = System.nanoTime();
@@ -213,6 +214,11 @@ final class Conversation {
     linger();
   }
 
+  /** What the answer to a refusal says that is worth trying again, if this one is. */
+  void retryAfter(int seconds) {
+    retryAfterSeconds = seconds;
+  }
+
   /** Ends the exchange with a refusal or a failure, if it has not ended yet. */
   void fail(ProblemCode code, String detail) {
     if (!end()) {
@@ -255,6 +261,9 @@ final class Conversation {
     GatewayProblem problem = Entrance.of(request.connection()).problem(code, id);
     response.setStatusCode(problem.code().status());
     problem.fields().list().forEach(field -> response.headers().add(field.name(), field.value()));
+    if (retryAfterSeconds > 1 && problem.code() == ProblemCode.BUDGET_EXCEEDED) {
+      response.putHeader("Retry-After", String.valueOf(retryAfterSeconds));
+    }
     boolean close = code.status() == 400 || hasUnreadBody() || draining.getAsBoolean();
     if (close) {
       response.putHeader("Connection", "close");

@@ -1,6 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.gateway.LiveExchanges.Ending;
+import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.telemetry.Trace;
 import java.time.Duration;
@@ -8,6 +9,7 @@ import java.util.Objects;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -16,6 +18,9 @@ import org.jspecify.annotations.Nullable;
  * exchanges. Knows nothing of sockets.
  */
 final class Exchange {
+
+  /** Of English text; of other text and of events it is fewer, so the estimate is too high. */
+  private static final int BYTES_PER_TOKEN = 4;
 
   private static final Duration LONGEST_WAIT = Duration.ofSeconds(1);
 
@@ -26,6 +31,10 @@ final class Exchange {
   private final Trace trace = new Trace();
   private Trail.Entry entry;
   private LiveExchanges.@Nullable Live live;
+  private final AtomicReference<@Nullable GrantMeter> meter =
+      new AtomicReference<>(GrantMeter.NONE);
+  private @Nullable UsageReader usage;
+  private boolean complete;
   private boolean recorded;
   private @Nullable String method;
   private @Nullable String destination;
@@ -71,6 +80,29 @@ final class Exchange {
     method = accepted;
   }
 
+  /**
+   * What it costs is told to this one from now on. May come after the end, because steps of
+   * admission can be on another thread.
+   */
+  void metered(GrantMeter begun) {
+    if (begun == GrantMeter.NONE && meter.get() == GrantMeter.NONE) {
+      return;
+    }
+    GrantMeter before = meter.getAndUpdate(known -> known == null ? null : begun);
+    (before == null ? begun : before).end();
+  }
+
+  /** Whether somebody wants to know what the answer says about model tokens. */
+  boolean countsModelTokens() {
+    GrantMeter known = meter.get();
+    return known != null && known.countsModelTokens();
+  }
+
+  /** The answer is read by this one, too. */
+  void usage(UsageReader reader) {
+    usage = reader;
+  }
+
   /** The policy allows the request; what follows is of this destination. */
   void admitted(String name) {
     destination = name;
@@ -100,6 +132,7 @@ final class Exchange {
 
   /** The answer is complete. */
   void served() {
+    complete = true;
     noteStream("ok");
     ended();
   }
@@ -128,9 +161,30 @@ final class Exchange {
 
   /** The exchange came to its end, good or bad: stops need not look for it any more. */
   void ended() {
+    settle();
     if (live != null) {
       exchanges.remove(live);
     }
+  }
+
+  private void settle() {
+    GrantMeter last = meter.getAndSet(null);
+    if (last == null) {
+      return;
+    }
+    if (last.countsModelTokens()) {
+      UsageReader read = usage;
+      long stated = read == null ? 0 : read.tokens();
+      boolean known = complete && read != null && read.isFinal();
+      last.modelTokens(known ? stated : Math.max(stated, estimate()), known);
+    }
+    last.end();
+  }
+
+  /** Model tokens by size, where the answer did not say or did not get so far. */
+  private long estimate() {
+    // What an upstream refuses costs nothing, unless it says so.
+    return status >= 400 ? 0 : (toUpstream + toCaller + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
   }
 
   /**
@@ -178,11 +232,20 @@ final class Exchange {
   /** So much of the request's body was passed on. */
   void passedToUpstream(int bytes) {
     toUpstream += bytes;
+    passed(bytes);
   }
 
   /** So much of the answer's body was passed on. */
   void passedToCaller(int bytes) {
     toCaller += bytes;
+    passed(bytes);
+  }
+
+  private void passed(int bytes) {
+    GrantMeter known = meter.get();
+    if (known != null) {
+      known.passed(bytes);
+    }
   }
 
   @Nullable String agent() {

@@ -32,6 +32,7 @@ final class FilterAnswer {
   private final Scrubber scrubber;
   private final Scrubber.Stream body;
   private @Nullable GzipBody gzip;
+  private @Nullable UsageReader usage;
 
   /** How much of a body of known length is still to come; negative if none was stated. */
   private long missing = -1;
@@ -69,6 +70,10 @@ final class FilterAnswer {
       return;
     }
     writeHead(response, received);
+    if (conversation.exchange().countsModelTokens()) {
+      usage = UsageReader.of(received.first("content-type"));
+      conversation.exchange().usage(usage);
+    }
     conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
     response.exceptionHandler(
         e -> conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer broke off"));
@@ -134,7 +139,11 @@ final class FilterAnswer {
     conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
     try {
       byte[] bytes = chunk.getBytes();
-      byte[] clean = body.feed(gzip == null ? bytes : gzip.unpack(bytes));
+      byte[] plain = gzip == null ? bytes : gzip.unpack(bytes);
+      if (usage != null) {
+        usage.feed(plain);
+      }
+      byte[] clean = body.feed(plain);
       write(clean == bytes ? chunk : Buffer.buffer(clean));
     } catch (DataFormatException e) {
       conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer is not the gzip it says it is");

@@ -340,6 +340,7 @@ public final class GatewayServer {
     if (admitted != null) {
       new Forward(conversation, admitted, pools, credentials, scrubbers, settings).start();
     } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
+      conversation.retryAfter(refused.retryAfterSeconds());
       conversation.fail(refused.code(), refused.detail());
     } else {
       try (var _ = DecisionScope.of(conversation.exchange().entry().decisionId())) {

@@ -1,5 +1,6 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.problem.RefusedException;
@@ -15,8 +16,9 @@ public interface Permissions {
    * @param rule the rule that allowed it, as {@code scope:pattern}
    * @param epoch the stop epoch under which this is true
    * @param target where to
+   * @param meter what the cost of the request is told to; its end must be told too
    */
-  record Permit(String rule, long epoch, Destination target) {}
+  record Permit(String rule, long epoch, Destination target, GrantMeter meter) {}
 
   /**
    * Verifies an access token.

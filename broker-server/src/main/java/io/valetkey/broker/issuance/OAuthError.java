@@ -91,6 +91,7 @@ record OAuthError(
           INSUFFICIENT_SCOPE,
           FORBIDDEN,
           LEASE_LIMIT,
+          BUDGET_EXCEEDED,
           CREDENTIAL_UNAVAILABLE,
           UPSTREAM_ADDRESS_REFUSED,
           UPSTREAM_UNREACHABLE,

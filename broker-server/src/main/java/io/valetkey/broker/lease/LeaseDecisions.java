@@ -53,7 +53,7 @@ final class LeaseDecisions {
     if (decision instanceof Decision.Granted granted
         && !LeaseSource.of(granted.destination(), lease.scope()).isOf(lease)) {
       return new Decision.Refused(
-          ProblemCode.NOT_GRANTED, "The policy names another role than the lease has");
+          ProblemCode.NOT_GRANTED, "The policy names another role than the lease has", 1);
     }
     return decision;
   }

@@ -108,7 +108,7 @@ public final class Reaper implements AutoCloseable {
         switch (decisions.kept(lease)) {
           case Decision.Granted _ -> {}
           case Decision.Undecidable _ -> decided = false;
-          case Decision.Refused(ProblemCode code, String _) -> {
+          case Decision.Refused(ProblemCode code, String _, int _) -> {
             boolean stopped = code == ProblemCode.STOPPED;
             var reason = stopped ? EndReason.STOPPED : EndReason.WITHDRAWN;
             ordered += endings.requestEnd(lease.id(), reason) ? 1 : 0;

@@ -28,17 +28,20 @@ public final class LimitRounds implements AutoCloseable {
 
   private final Connections connections;
   private final GrantRates rates;
+  private final GrantBudgets budgets;
   private final Semaphore news = new Semaphore(0);
   private final AtomicBoolean running = new AtomicBoolean(true);
   private final Thread thread;
   private @Nullable Connection connection;
   private boolean away;
 
-  /** Starts to carry for these requests per minute. */
-  public LimitRounds(Connections connections, GrantRates rates) {
+  /** Starts to carry for these limits. */
+  public LimitRounds(Connections connections, GrantRates rates, GrantBudgets budgets) {
     this.connections = connections;
     this.rates = rates;
+    this.budgets = budgets;
     rates.onNews(this::wake);
+    budgets.onNews(this::wake);
     this.thread = Thread.ofPlatform().name("limits").daemon().start(this::run);
   }
 
@@ -64,6 +67,7 @@ public final class LimitRounds implements AutoCloseable {
       Thread.currentThread().interrupt();
     }
     rates.leave();
+    budgets.leave();
     round();
     hangUp();
   }
@@ -74,6 +78,9 @@ public final class LimitRounds implements AutoCloseable {
       if (rates.look()) {
         rates.exchange(open());
       }
+      if (budgets.look()) {
+        budgets.exchange(open());
+      }
       if (away && connection != null) {
         away = false;
         log.info("Limits are shared with the other replicas again");
@@ -82,6 +89,7 @@ public final class LimitRounds implements AutoCloseable {
     } catch (SQLException | RuntimeException e) {
       hangUp();
       rates.failed();
+      budgets.failed();
       if (!away) {
         away = true;
         log.warn("Limits cannot be shared; what is limited will be refused: {}", e.getMessage());

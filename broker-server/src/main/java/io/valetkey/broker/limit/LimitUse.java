@@ -9,6 +9,7 @@ import java.sql.ResultSet;
 import java.sql.SQLException;
 import java.time.Instant;
 import java.time.OffsetDateTime;
+import org.jspecify.annotations.Nullable;
 
 /** What is used of the limits of grants, for people who ask. Takes nothing, writes nothing. */
 public final class LimitUse {
@@ -20,6 +21,19 @@ public final class LimitUse {
               (SELECT r.used - greatest(0, extract(epoch FROM m.moment - r.at)) * ? / 60.0
                FROM grant_rate r WHERE r.grant_name = ?), 0))::double precision AS used
             FROM (SELECT clock_timestamp() AS moment OFFSET 0) m) u
+      """;
+
+  private static final String BUDGET =
+      """
+      SELECT coalesce((SELECT b.used FROM grant_budget b
+                       WHERE b.grant_name = w.of_grant AND b.budget = w.of_budget AND b.since = w.start), 0),
+        l.held, l.said, w.start + w.seconds * interval '1 second'
+      FROM (SELECT m.*, to_timestamp(floor(extract(epoch FROM m.moment) / m.seconds) * m.seconds) AS start
+            FROM (SELECT clock_timestamp() AS moment, ?::text AS of_grant, ?::text AS of_budget,
+                         greatest(?, 1) AS seconds OFFSET 0) m) w,
+        LATERAL (SELECT coalesce(sum(e.held), 0)::bigint AS held, coalesce(sum(e.said), 0)::bigint AS said
+                 FROM grant_budget_lease e WHERE e.grant_name = w.of_grant AND e.budget = w.of_budget
+                   AND e.until > w.moment) l
       """;
 
   private final Connections connections;
@@ -45,6 +59,59 @@ public final class LimitUse {
   }
 
   /**
+   * What is used of a budget.
+   *
+   * @param used what was charged in this window, or how many streams are open; more than the limit
+   *     if requests were on their way when it was used up
+   * @param held what replicas hold of the rest in advance; it is theirs for some seconds
+   * @param resetsAt when it is whole again; null for streams, which come back one by one
+   */
+  public record OfBudget(long limit, long used, long held, @Nullable Instant resetsAt) {
+
+    /** What is not used. */
+    public long left() {
+      return Math.max(0, limit - used);
+    }
+  }
+
+  /**
+   * Reads what all replicas have said. What is not said yet is not in it: some milliseconds' worth
+   * if the database answers.
+   *
+   * @param cap the limit as the policy has it
+   * @throws RefusedException {@link ProblemCode#TEMPORARILY_UNAVAILABLE} if the database does not
+   *     answer
+   */
+  public OfBudget budget(String grant, Budget budget, long cap) {
+    try (Connection connection = connections.open();
+        PreparedStatement statement = connection.prepareStatement(BUDGET)) {
+      statement.setString(1, grant);
+      statement.setString(2, budget.field());
+      statement.setInt(3, budget.windowSeconds());
+      try (ResultSet rows = statement.executeQuery()) {
+        rows.next();
+        long held = rows.getLong(2);
+        long said = rows.getLong(3);
+        return budget.isOpen()
+            ? new OfBudget(cap, said, Math.max(0, held - said), null)
+            : new OfBudget(
+                cap,
+                rows.getLong(1),
+                held,
+                rows.getObject(4, OffsetDateTime.class).toInstant());
+      }
+    } catch (SQLException e) {
+      throw away(e);
+    }
+  }
+
+  private static RefusedException away(SQLException failure) {
+    return new RefusedException(
+        ProblemCode.TEMPORARILY_UNAVAILABLE,
+        "The database did not answer: " + failure.getSQLState());
+  }
+
+  /**
    * Reads what all replicas have taken.
    *
    * @param limit the limit as the policy has it
@@ -63,8 +130,7 @@ public final class LimitUse {
             limit, rows.getDouble(1), rows.getObject(2, OffsetDateTime.class).toInstant());
       }
     } catch (SQLException e) {
-      throw new RefusedException(
-          ProblemCode.TEMPORARILY_UNAVAILABLE, "The database did not answer: " + e.getSQLState());
+      throw away(e);
     }
   }
 }

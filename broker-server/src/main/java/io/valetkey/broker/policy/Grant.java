@@ -1,6 +1,7 @@
 package io.valetkey.broker.policy;
 
 import com.github.benmanes.caffeine.cache.Interner;
+import io.valetkey.broker.limit.Caps;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.List;
@@ -17,7 +18,11 @@ public final class Grant {
   private final Terms terms;
 
   private record Terms(
-      String destination, List<String> scopes, int requestsPerMinute, long expiresAtSecond) {}
+      String destination,
+      List<String> scopes,
+      int requestsPerMinute,
+      Caps caps,
+      long expiresAtSecond) {}
 
   private Grant(String name, Terms terms) {
     this.name = name.getBytes(StandardCharsets.ISO_8859_1); // names are ASCII
@@ -33,6 +38,7 @@ public final class Grant {
             spec.destination().intern(),
             List.copyOf(spec.scopes().stream().map(String::intern).toList()),
             perMinute == null ? 0 : perMinute,
+            limits == null ? Caps.NONE : limits.caps(),
             end == null ? Long.MAX_VALUE : end.getEpochSecond());
     return new Grant(name, COMMON.intern(terms));
   }
@@ -55,6 +61,11 @@ public final class Grant {
   /** How many requests a minute it allows through all gateways together; 0 for no limit. */
   public int requestsPerMinute() {
     return terms.requestsPerMinute();
+  }
+
+  /** What else it bounds, over all gateways together. */
+  public Caps caps() {
+    return terms.caps();
   }
 
   /** When it ends, in seconds since the epoch; {@link Long#MAX_VALUE} for never. */

@@ -81,16 +81,19 @@ final class ReferenceRules {
 
   /** A scope says what its kind of destination can do: requests to allow, or a role to lease. */
   private void checkScopeFits(String destination, ScopeSpec scope, Errors errors) {
-    boolean leased =
-        rows.find(ResourceId.of(ResourceKind.DESTINATION, destination))
-            .map(stored -> (DestinationSpec) json.read(ResourceKind.DESTINATION, stored.spec()))
-            .filter(spec -> spec.kind() != DestinationSpec.DestinationKind.HTTP)
-            .isPresent();
+    boolean leased = isLeased(destination);
     if (leased && scope.lease() == null) {
       errors.add("/lease", FieldError.REQUIRED, "is required: the destination is leased");
     } else if (!leased && scope.lease() != null) {
       errors.invalid("/lease", "must be left out: the destination is not leased");
     }
+  }
+
+  private boolean isLeased(String destination) {
+    return rows.find(ResourceId.of(ResourceKind.DESTINATION, destination))
+        .map(stored -> (DestinationSpec) json.read(ResourceKind.DESTINATION, stored.spec()))
+        .filter(spec -> spec.kind() != DestinationSpec.DestinationKind.HTTP)
+        .isPresent();
   }
 
   /** Scopes of the other kind would mean nothing. */
@@ -166,6 +169,11 @@ final class ReferenceRules {
     if (rows.find(ResourceId.of(ResourceKind.DESTINATION, grant.destination())).isEmpty()) {
       errors.add("/destination", FieldError.UNKNOWN_REFERENCE, "is not the name of a destination");
       return;
+    }
+    GrantSpec.Limits limits = grant.limits();
+    if (limits != null && !limits.caps().isNone() && isLeased(grant.destination())) {
+      errors.invalid(
+          "/limits", "can have requestsPerMinute only: what is leased does not pass a gateway");
     }
     Set<String> scopes =
         new HashSet<>(

@@ -226,8 +226,17 @@ public final class ResourceJson {
         fields.requiredText("agent"),
         fields.requiredText("destination"),
         fields.requiredTexts("scopes"),
-        fields.nested("limits", limits -> new Limits(limits.integer("requestsPerMinute"))),
+        fields.nested("limits", ResourceJson::limits),
         fields.time("expiresAt"));
+  }
+
+  private static Limits limits(JsonFields fields) {
+    return new Limits(
+        fields.integer("requestsPerMinute"),
+        fields.integer("modelTokensPerHour"),
+        fields.integer("modelTokensPerDay"),
+        fields.size("bytesPerDay"),
+        fields.integer("concurrentStreams"));
   }
 
   private static SignalRuleSpec signalRule(JsonFields fields) {

@@ -27,6 +27,7 @@ public final class ResourceValidator {
   private static final int MOST_RULES = 200;
   private static final int MOST_PATHS = 200;
   private static final int MOST_SCOPES = 100;
+  private static final long MOST_BYTES = 100L << 40;
   private static final int LONGEST_TEXT = 255;
 
   private final IssuerRules issuerRules;
@@ -146,9 +147,25 @@ public final class ResourceValidator {
     for (int i = 0; i < Math.min(grant.scopes().size(), MOST_SCOPES); i++) {
       checkReference("/scopes/" + i, grant.scopes().get(i), errors);
     }
-    Integer perMinute = grant.limits() == null ? null : grant.limits().requestsPerMinute();
-    if (perMinute != null && perMinute < 1) {
-      errors.invalid("/limits/requestsPerMinute", "must be at least 1; delete the grant for none");
+    GrantSpec.Limits limits = grant.limits();
+    if (limits != null) {
+      checkLimit("requestsPerMinute", limits.requestsPerMinute(), errors);
+      checkLimit("modelTokensPerHour", limits.modelTokensPerHour(), errors);
+      checkLimit("modelTokensPerDay", limits.modelTokensPerDay(), errors);
+      checkLimit("concurrentStreams", limits.concurrentStreams(), errors);
+      checkBytes(limits.bytesPerDay(), errors);
+    }
+  }
+
+  private static void checkLimit(String field, @Nullable Integer limit, Errors errors) {
+    if (limit != null && limit < 1) {
+      errors.invalid("/limits/" + field, "must be at least 1; delete the grant for none");
+    }
+  }
+
+  private static void checkBytes(DestinationSpec.@Nullable ByteSize limit, Errors errors) {
+    if (limit != null && (limit.bytes() < 1 || limit.bytes() > MOST_BYTES)) {
+      errors.invalid("/limits/bytesPerDay", "must be from 1B to 102400GiB");
     }
   }
 

@@ -39,6 +39,7 @@ public enum ProblemCode {
   INSUFFICIENT_SCOPE(403, false, "The token's scopes do not allow this request"),
   FORBIDDEN(403, false, "The role does not allow this"),
   RATE_LIMITED(429, true, "The limit is used up for now"),
+  BUDGET_EXCEEDED(429, true, "The budget of the grant is used up"),
   LEASE_LIMIT(429, true, "The agent has as many leases as it may have"),
 
   // Why an identity was not accepted: audit only, never on the wire.

@@ -119,6 +119,38 @@ class QuestionsApiTest {
     assertThat(used.get("used").asInt()).isZero();
     assertThat(used.get("left").asInt()).isEqualTo(60);
     assertThat(admin.get("/grants/g/usage?x=1").status()).isEqualTo(400);
+    String budgets =
+        Documents.GRANT.replace(
+            "}",
+            ", \"limits\": {\"modelTokensPerHour\": 5, \"modelTokensPerDay\": 6, \"bytesPerDay\": \"2KiB\","
+                + " \"concurrentStreams\": 7}}");
+    assertThat(admin.put("/grants/g", budgets, "If-Match", "*").status()).isEqualTo(200);
+    var limits = admin.get("/grants/g/usage").json().get("limits");
+    assertThat(limits.propertyNames())
+        .containsExactly(
+            "modelTokensPerHour", "modelTokensPerDay", "bytesPerDay", "concurrentStreams");
+    assertThat(limits.at("/bytesPerDay/limit").asLong()).isEqualTo(2048);
+    assertThat(limits.at("/modelTokensPerDay/left").asLong()).isEqualTo(6);
+    assertThat(limits.at("/modelTokensPerDay/resetsAt").stringValue()).endsWith("T00:00:00Z");
+    assertThat(limits.at("/concurrentStreams/resetsAt").isMissingNode()).isTrue();
+  }
+
+  @Test
+  void limits_thatCannotBeKept_areRefused() {
+    String leased =
+        "{\"kind\": \"lease\", \"origin\": \"postgresql://db.test:5432/orders\", \"credential\":"
+            + " {\"source\": \"vault-dynamic\", \"mount\": \"database\", \"role\": \"r\"}}";
+    assertThat(admin.put("/destinations/orders", leased).status()).isEqualTo(201);
+    assertThat(admin.put("/destinations/orders/scopes/all", "{\"lease\": {}}").status())
+        .isEqualTo(201);
+    String grant =
+        "{\"agent\": \"claims-bot\", \"destination\": \"orders\", \"scopes\": [\"all\"], \"limits\": %s}";
+    Answer refused = admin.put("/grants/o", grant.formatted("{\"modelTokensPerDay\": 5}"));
+    assertThat(refused.status()).isEqualTo(400);
+    assertThat(refused.response().body()).contains("/limits", "does not pass a gateway");
+    assertThat(admin.put("/grants/o", grant.formatted("{\"requestsPerMinute\": 5}")).status())
+        .isEqualTo(201);
+    assertThat(admin.delete("/grants/o", "If-Match", "*").status()).isEqualTo(204);
   }
 
   @Test

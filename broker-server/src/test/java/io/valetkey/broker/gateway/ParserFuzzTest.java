@@ -68,6 +68,17 @@ class ParserFuzzTest {
     }
   }
 
+  /** An upstream's, not an agent's: but agents may have a say in what it answers. */
+  @FuzzTest
+  void usage(byte[] input) {
+    for (String type : new String[] {"application/json", "text/event-stream"}) {
+      UsageReader reader = UsageReader.of(type);
+      reader.feed(input);
+      reader.feed(input);
+      assertThat(reader.tokens()).isBetween(0L, 4_000_000_000L);
+    }
+  }
+
   /** What the forward proxy reads before there is any HTTP parser or TLS. */
   @FuzzTest
   void connect(byte[] input) {

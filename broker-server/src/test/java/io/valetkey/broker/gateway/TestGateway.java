@@ -1,6 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.net.Cidr;
 import io.valetkey.broker.net.Resolver;
@@ -62,6 +63,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   volatile CredentialFields fields;
 
   volatile ProblemCode undecidable;
+  volatile GrantMeter meter = GrantMeter.NONE;
   volatile boolean auditDown;
   volatile boolean stopped;
   final Set<String> ended = java.util.concurrent.ConcurrentHashMap.newKeySet();
@@ -244,7 +246,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             false,
             Map.of("s", scope),
             rules);
-    return new Permit("s:" + match.pattern(), 1, target);
+    return new Permit("s:" + match.pattern(), 1, target, meter);
   }
 
   @Override

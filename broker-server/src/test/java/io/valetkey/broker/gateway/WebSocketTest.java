@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
+import io.valetkey.broker.limit.Caps;
+import io.valetkey.broker.limit.GrantBudgets;
 import io.valetkey.broker.problem.ProblemCode;
 import java.io.IOException;
 import java.time.Duration;
@@ -125,6 +127,21 @@ class WebSocketTest {
         .containsEntry("bytes_to_caller", 1L + 125 + 126 + 65535 + 65536 + 300_000 + 6)
         .containsKey("granted_as");
     await().until(() -> upstream.closedByPeer.get() == 1);
+  }
+
+  /** Nothing in it is read as usage. Invariant: D18. */
+  @Test
+  void modelTokens_ofWhatWasSaid_areEstimatedBySizeAtTheEnd() throws Exception {
+    GrantBudgets budgets = new GrantBudgets(System::nanoTime);
+    gateway.meter = budgets.begin("g", new Caps(0, 1_000_000, 0, 0));
+    String said = "{\"usage\":{\"total_tokens\":1}}" + "x".repeat(970);
+    try (TestHttp caller = TestWebSocket.open(gateway)) {
+      TestWebSocket.send(caller, TestWebSocket.masked(1, true, said));
+      assertThat(TestWebSocket.read(caller.in).text()).isEqualTo(said);
+      assertThat(budgets.estimated()).isZero();
+    }
+    await().until(() -> budgets.estimated() == (said.length() * 2 + 3) / 4);
+    assertThat(budgets.read()).isZero();
   }
 
   @Test

@@ -49,7 +49,9 @@ class GrantRatesTest {
     final LimitRounds rounds;
 
     Replica() {
-      this.rounds = new LimitRounds(() -> DriverManager.getConnection(url), rates);
+      this.rounds =
+          new LimitRounds(
+              () -> DriverManager.getConnection(url), rates, new GrantBudgets(System::nanoTime));
     }
   }
 
@@ -183,7 +185,8 @@ class GrantRatesTest {
             () -> {
               throw new SQLException("away");
             },
-            rates)) {
+            rates,
+            new GrantBudgets(System::nanoTime))) {
       int taken = 0;
       for (int i = 0; i < 200; i++) {
         taken += rates.take(grant, 60) == Answer.TAKEN ? 1 : 0;
@@ -243,7 +246,8 @@ class GrantRatesTest {
               opened.incrementAndGet();
               return DriverManager.getConnection(url);
             },
-            rates)) {
+            rates,
+            new GrantBudgets(System::nanoTime))) {
       Thread.sleep(2500);
       assertThat(opened).hasValue(0);
       assertThat(rates.size()).isZero();

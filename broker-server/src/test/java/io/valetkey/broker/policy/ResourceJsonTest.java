@@ -96,6 +96,8 @@ class ResourceJsonTest {
           GRANT | {"agent":"a","destination":"d","scopes":["s"],"x":1}                | /x                        | unknown_field
           GRANT | {"agent":"a","destination":"d","scopes":["s"],"a/b~c":1}            | /a~1b~0c                  | unknown_field
           GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"requestsPerMinute":"1"}} | /limits/requestsPerMinute | wrong_type
+          GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"modelTokensPerDay":"1"}} | /limits/modelTokensPerDay | wrong_type
+          GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"bytesPerDay":1}} | /limits/bytesPerDay | wrong_type
           GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"requestsPerMinute":1.0}} | /limits/requestsPerMinute | wrong_type
           GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"requestsPerMinute":4294967296}} | /limits/requestsPerMinute | wrong_type
           GRANT | {"agent":"a","destination":"d","scopes":["s"],"expiresAt":"2027-03-01T00:00:00+01:00"} | /expiresAt | invalid_value

@@ -321,6 +321,11 @@ class ResourceValidatorTest {
           GRANT | {"agent":"a","destination":"d","scopes":["s","s"]}         | /scopes/1
           GRANT | {"agent":"a","destination":"d","scopes":["S"]}             | /scopes/0
           GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"requestsPerMinute":0}} | /limits/requestsPerMinute
+          GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"modelTokensPerHour":0}} | /limits/modelTokensPerHour
+          GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"modelTokensPerDay":-1}} | /limits/modelTokensPerDay
+          GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"concurrentStreams":0}} | /limits/concurrentStreams
+          GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"bytesPerDay":"102401GiB"}} | /limits/bytesPerDay
+          GRANT | {"agent":"a","destination":"d","scopes":["s"],"limits":{"bytesPerDay":"9999999999GiB"}} | /limits/bytesPerDay
           """)
   void check_refusesScopesAgentsAndGrants(ResourceKind kind, String document, String pointer) {
     assertThat(pointers(kind, document)).containsExactly(pointer);

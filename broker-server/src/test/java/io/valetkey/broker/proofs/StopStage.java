@@ -77,6 +77,11 @@ final class StopStage implements AutoCloseable {
             "valetkey.gateway.drain", "1s");
   }
 
+  /** One more thing that the upstream does. */
+  void serve(String path, HttpHandler handler) {
+    upstream.createContext(path, handler);
+  }
+
   int upstreamPort() {
     return upstream.getAddress().getPort();
   }
