@@ -4,6 +4,7 @@ import io.valetkey.broker.access.Decision;
 import io.valetkey.broker.access.Holder;
 import io.valetkey.broker.access.TokenWish;
 import io.valetkey.broker.access.Use;
+import io.valetkey.broker.access.UseDecision;
 import io.valetkey.broker.policy.RequestPath;
 import java.util.Map;
 import java.util.Set;
@@ -88,11 +89,11 @@ public class PolicyBenchmark {
 
   /** May this request be carried out? */
   @Benchmark
-  public Decision use() {
+  public UseDecision use() {
     return granted(fixture.access().decideUse(uses[next++ & ASKED - 1]));
   }
 
-  private static Decision granted(Decision decision) {
+  private static <D extends UseDecision> D granted(D decision) {
     if (!(decision instanceof Decision.Granted)) {
       throw new IllegalStateException(decision.toString());
     }

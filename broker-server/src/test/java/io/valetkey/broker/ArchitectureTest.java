@@ -33,6 +33,7 @@ class ArchitectureTest {
           Map.entry("audit", 1),
           Map.entry("telemetry", 1),
           Map.entry("limit", 1),
+          Map.entry("condition", 1),
           Map.entry("evidence", 2),
           Map.entry("sink", 2),
           Map.entry("policy", 2),

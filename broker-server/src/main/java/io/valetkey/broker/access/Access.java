@@ -1,5 +1,7 @@
 package io.valetkey.broker.access;
 
+import io.valetkey.broker.condition.Part;
+import io.valetkey.broker.condition.Verdict;
 import io.valetkey.broker.limit.GrantBudgets;
 import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.limit.GrantRates;
@@ -113,29 +115,44 @@ public final class Access {
     }
   }
 
-  /** Whether this request may be carried out. Never throws for a refusal. */
-  public Decision decideUse(Use use) {
+  /**
+   * Whether this request may be carried out. Never throws for a refusal. Nothing is taken from any
+   * limit by an answer that more of the request is needed.
+   */
+  public UseDecision decideUse(Use use) {
     try {
       long epoch = stops.epoch();
       Held held = held(use.holder(), use.destination());
       if (held.destination().kind() != DestinationKind.HTTP) {
         throw refused(ProblemCode.DESTINATION_UNKNOWN, "The destination is leased, not brokered");
       }
-      ScopeRules.Match match = match(held.destination(), held.grant(), use);
-      List<String> scopes =
-          held.grant().scopes().stream().filter(use.holder().scopes()::contains).toList();
-      String rule = match.scope() + ":" + match.pattern();
-      return new Decision.Granted(
-          held.agent().name(),
-          held.destination(),
-          scopes,
-          Duration.ZERO,
-          rule,
-          epoch,
-          begin(held.grant()));
+      return switch (match(held.destination(), held.grant(), use)) {
+        case null ->
+            throw refused(
+                ProblemCode.INSUFFICIENT_SCOPE,
+                "No rule of the token's scopes allows this method on this path");
+        case ScopeRules.Match match -> used(held, match, use, epoch);
+        case ScopeRules.Unmet(ScopeRules.Match rule, Verdict.Unmet unmet) ->
+            throw refused(unmet.reason(), "By rule " + rule.id() + ": " + unmet.detail());
+        case ScopeRules.Missing(ScopeRules.Match rule, Part part, int mostBytes) ->
+            new UseDecision.Incomplete(held.destination(), rule.id(), part, mostBytes);
+      };
     } catch (RefusedException e) {
       return decided(e);
     }
+  }
+
+  private Decision used(Held held, ScopeRules.Match match, Use use, long epoch) {
+    List<String> scopes =
+        held.grant().scopes().stream().filter(use.holder().scopes()::contains).toList();
+    return new Decision.Granted(
+        held.agent().name(),
+        held.destination().limitedTo(match.maxBody()),
+        scopes,
+        Duration.ZERO,
+        match.id(),
+        epoch,
+        begin(held.grant()));
   }
 
   /**
@@ -423,20 +440,11 @@ public final class Access {
         : grant.scopes().stream().filter(wanted::contains).toList();
   }
 
-  private static ScopeRules.Match match(Destination destination, Grant grant, Use use) {
-    ScopeRules.Match match =
-        destination
-            .rules()
-            .match(
-                use.method(),
-                use.path(),
-                scope -> use.holder().scopes().contains(scope) && grant.scopes().contains(scope));
-    if (match == null) {
-      throw refused(
-          ProblemCode.INSUFFICIENT_SCOPE,
-          "No rule of the token's scopes allows this method on this path");
-    }
-    return match;
+  private static ScopeRules.@Nullable Answer match(Destination destination, Grant grant, Use use) {
+    return destination
+        .rules()
+        .match(
+            use, scope -> use.holder().scopes().contains(scope) && grant.scopes().contains(scope));
   }
 
   /** The least of what scopes, agent and grant name, or the default; never beyond the ceiling. */

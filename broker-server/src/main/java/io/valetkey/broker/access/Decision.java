@@ -8,7 +8,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** The answer of the policy. There is no fourth case, and no default. */
-public sealed interface Decision {
+public sealed interface Decision extends UseDecision
+    permits Decision.Granted, Decision.Refused, Decision.Undecidable {
 
   /**
    * It is allowed.

@@ -1,5 +1,6 @@
 package io.valetkey.broker.access;
 
+import io.valetkey.broker.condition.Asker;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -21,4 +22,5 @@ public record Holder(
     @Nullable String jti,
     long tokenEpoch,
     String tokenDestination,
-    Set<String> scopes) {}
+    Set<String> scopes)
+    implements Asker {}

@@ -59,6 +59,7 @@ final class PlanAnswers {
     node.put("records", replay.requests());
     node.put("distinct", replay.distinct());
     node.put("unplaced", replay.unplaced());
+    node.put("undecided", replay.undecided());
     findings(node, "newlyRefused", replay.newlyRefused());
     findings(node, "newlyAllowed", replay.newlyAllowed());
     return node;

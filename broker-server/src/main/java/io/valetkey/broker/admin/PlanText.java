@@ -79,6 +79,11 @@ final class PlanText {
                 replay.cutShort() ? ", cut short: there is more than could be looked at" : ""));
     write("would be refused from now on", replay.newlyRefused());
     write("would be allowed from now on", replay.newlyAllowed());
+    if (replay.undecided() > 0) {
+      line(
+          "  %d recorded uses depend on conditions that cannot be replayed"
+              .formatted(replay.undecided()));
+    }
     if (replay.unplaced() > 0) {
       line("  %d counted uses stand under no known path".formatted(replay.unplaced()));
     }

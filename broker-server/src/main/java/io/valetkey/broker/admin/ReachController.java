@@ -86,6 +86,7 @@ class ReachController {
           rule.methods().forEach(entry.putArray("methods")::add);
           rule.paths().forEach(entry.putArray("paths")::add);
           entry.put("webSocket", Boolean.TRUE.equals(rule.webSocket()));
+          entry.put("conditional", rule.conditions() != null);
         }
       }
     }

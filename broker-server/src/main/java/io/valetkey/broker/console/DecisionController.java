@@ -101,13 +101,17 @@ class DecisionController {
     String granted = event.scopes().split(" ", -1)[0];
     String scope =
         near.path("granted").asBoolean(false) ? near.path("scope").asString("") : granted;
-    boolean aRuleIsMissing = "rule".equals(steps.isEmpty() ? "" : steps.getLast().name());
+    // A rule whose conditions are not met is there, and one without them would undo it.
+    boolean aRuleIsMissing =
+        !steps.isEmpty()
+            && steps.getLast().name().equals("rule")
+            && steps.getLast().result().equals(ProblemCode.INSUFFICIENT_SCOPE.code());
     return new Now(
         answer.path("outcome").asString(""),
         steps,
         nearest,
         near.path("change").asString(""),
-        aRuleIsMissing && !steps.getLast().passed() ? scope : "");
+        aRuleIsMissing ? scope : "");
   }
 
   /** Where the scope is changed so that the same request would pass. */

@@ -1,9 +1,13 @@
 package io.valetkey.broker.control;
 
+import io.valetkey.broker.condition.Asker;
+import io.valetkey.broker.condition.RequestFacts;
+import io.valetkey.broker.condition.Verdict;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.identity.TrustedIssuer;
 import io.valetkey.broker.identity.VerifiedWorkload;
 import io.valetkey.broker.policy.Agent;
+import io.valetkey.broker.policy.Attempt;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.Grant;
 import io.valetkey.broker.policy.PolicySnapshot;
@@ -52,12 +56,18 @@ public final class Explanation {
     Trace trace = new Trace();
     try {
       trace.follow(question);
-      return trace.answer("granted");
+      return trace.answer(trace.incomplete ? "undecidable" : "granted");
     } catch (RefusedException e) {
       trace.note(trace.current, e.code().code(), e.detail());
       return trace.answer(e.code().status() == 503 ? "undecidable" : "refused");
     }
   }
+
+  private record Identity(String agent, @Nullable String issuer, @Nullable String subject)
+      implements Asker {}
+
+  private record Asked(String method, RequestPath path, Asker asker, RequestFacts facts)
+      implements Attempt {}
 
   private final class Trace {
 
@@ -66,6 +76,7 @@ public final class Explanation {
     private JsonNode rule = NullNode.getInstance();
     private JsonNode nearest = NullNode.getInstance();
     private String current = "policy";
+    private boolean incomplete;
 
     void follow(Question question) {
       PolicySnapshot snapshot = policy.current();
@@ -80,7 +91,12 @@ public final class Explanation {
       Grant grant = grant(agent, destination);
       Set<String> scopes = scopes(grant, question.scope());
       if (question.method() != null) {
-        match(destination, scopes, question.method(), question);
+        Asker asker =
+            new Identity(
+                agent.name(),
+                workload == null ? null : workload.issuer(),
+                workload == null ? null : workload.subject());
+        match(destination, scopes, question.method(), asker, question);
       }
     }
 
@@ -197,23 +213,53 @@ public final class Explanation {
     }
 
     private void match(
-        Destination destination, Set<String> scopes, String method, Question question) {
+        Destination destination,
+        Set<String> scopes,
+        String method,
+        Asker asker,
+        Question question) {
       current = "path";
       RequestPath path = question.path();
       note("path", "passed", "It has one reading");
       current = "rule";
-      ScopeRules.Match match = destination.rules().match(method, path, scopes::contains);
-      if (match == null) {
-        describeNearest(destination.rules().nearest(method, path, scopes::contains), method);
-        throw new RefusedException(
-            ProblemCode.INSUFFICIENT_SCOPE, "No rule allows " + method + " on this path");
+      ScopeRules.Answer found =
+          destination
+              .rules()
+              .match(new Asked(method, path, asker, question.facts()), scopes::contains);
+      switch (found) {
+        case null -> {
+          describeNearest(destination.rules().nearest(method, path, scopes::contains), method);
+          throw new RefusedException(
+              ProblemCode.INSUFFICIENT_SCOPE, "No rule allows " + method + " on this path");
+        }
+        case ScopeRules.Match match -> {
+          name(match);
+          note("rule", "passed", match.id());
+        }
+        case ScopeRules.Unmet(ScopeRules.Match asked, Verdict.Unmet unmet) -> {
+          name(asked);
+          throw new RefusedException(unmet.reason(), asked.id() + ": " + unmet.detail());
+        }
+        case ScopeRules.Missing missing -> {
+          name(missing.rule());
+          incomplete = true;
+          note(
+              "rule",
+              "undecidable",
+              missing.rule().id()
+                  + " depends on the "
+                  + missing.part().word()
+                  + " of the request, which the question does not name");
+        }
       }
+    }
+
+    private void name(ScopeRules.Match match) {
       rule =
           JsonNodeFactory.instance
               .objectNode()
               .put("scope", match.scope())
               .put("pattern", match.pattern());
-      note("rule", "passed", match.scope() + ":" + match.pattern());
     }
 
     private void describeNearest(ScopeRules.@Nullable Nearest near, String method) {

@@ -1,12 +1,18 @@
 package io.valetkey.broker.control;
 
+import io.valetkey.broker.condition.RequestBody;
+import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.policy.FieldError;
 import io.valetkey.broker.policy.JsonFields;
 import io.valetkey.broker.policy.RequestPath;
+import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
+import java.nio.charset.StandardCharsets;
 import java.util.Locale;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** What somebody wants explained. Not a record, because it can hold an identity token. */
@@ -18,6 +24,7 @@ public final class Question {
   private final @Nullable String method;
   private final @Nullable String path;
   private final @Nullable String scope;
+  private final RequestFacts facts;
 
   private Question(JsonFields fields) {
     this.agent = fields.text("agent");
@@ -27,6 +34,7 @@ public final class Question {
     this.method = fields.text("method");
     this.path = fields.text("path");
     this.scope = fields.text("scope");
+    this.facts = facts(fields, method == null ? "" : method);
     if ((agent == null) == (identityToken == null)) {
       fields.error("agent", FieldError.REQUIRED, "must be there, or identity_token, and not both");
     }
@@ -37,6 +45,23 @@ public final class Question {
     if (method != null && !method.equals(method.toUpperCase(Locale.ROOT))) {
       fields.error("method", FieldError.INVALID_VALUE, "must be in upper case");
     }
+  }
+
+  /** A body is JSON; a question that says nothing of headers means those that go with it. */
+  private static RequestFacts facts(JsonFields fields, String method) {
+    String query = fields.text("query");
+    Map<String, String> headers = fields.textMap("headers");
+    JsonNode json = fields.json("body");
+    RequestBody body =
+        json == null ? null : new RequestBody(json.toString().getBytes(StandardCharsets.UTF_8));
+    if (headers == null && body != null) {
+      headers = Map.of("content-type", "application/json");
+    }
+    boolean bodyless = ScopeRules.BODYLESS.contains(method) || method.equals(ScopeRules.WEB_SOCKET);
+    if (bodyless && body != null) {
+      fields.error("body", FieldError.INVALID_VALUE, "this method has no body");
+    }
+    return new QuestionFacts(bodyless, query, headers, body);
   }
 
   /** Reads it; what the names stand for need not exist. */
@@ -58,6 +83,11 @@ public final class Question {
 
   @Nullable String scope() {
     return scope;
+  }
+
+  /** What else is known of the request. */
+  RequestFacts facts() {
+    return facts;
   }
 
   /** The method, or null if the question is only whether a token would be issued. */

@@ -5,6 +5,7 @@ import io.valetkey.broker.access.Decision;
 import io.valetkey.broker.access.Holder;
 import io.valetkey.broker.access.TokenWish;
 import io.valetkey.broker.access.Use;
+import io.valetkey.broker.access.UseDecision;
 import io.valetkey.broker.declaration.ReplayReport.PastUse;
 import io.valetkey.broker.policy.Agent;
 import io.valetkey.broker.policy.Grant;
@@ -44,20 +45,37 @@ final class PastDecisions {
     this.access = Access.rehearsal(policy, clock);
   }
 
-  /** The problem code of the refusal; null if it is allowed. */
-  @Nullable String refusal(PastUse use) {
+  /** What would be said. */
+  sealed interface Outcome {
+
+    /** It is allowed. */
+    record Allowed() implements Outcome {}
+
+    /**
+     * It is refused.
+     *
+     * @param reason the problem code
+     */
+    record Refused(String reason) implements Outcome {}
+
+    /** It depends on what the audit trail does not hold of a request. */
+    record Unknown() implements Outcome {}
+  }
+
+  Outcome outcome(PastUse use) {
     try {
       return switch (decide(use)) {
-        case Decision.Granted granted -> null;
-        case Decision.Refused refused -> refused.code().code();
-        case Decision.Undecidable no -> no.code().code();
+        case Decision.Granted granted -> new Outcome.Allowed();
+        case Decision.Refused refused -> new Outcome.Refused(refused.code().code());
+        case Decision.Undecidable no -> new Outcome.Refused(no.code().code());
+        case UseDecision.Incomplete incomplete -> new Outcome.Unknown();
       };
     } catch (RefusedException e) {
-      return e.code().code();
+      return new Outcome.Refused(e.code().code());
     }
   }
 
-  private Decision decide(PastUse use) {
+  private UseDecision decide(PastUse use) {
     return switch (use.action()) {
       case "gateway.request" ->
           access.decideUse(

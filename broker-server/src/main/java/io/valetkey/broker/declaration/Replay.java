@@ -1,6 +1,8 @@
 package io.valetkey.broker.declaration;
 
+import io.valetkey.broker.declaration.PastDecisions.Outcome;
 import io.valetkey.broker.declaration.ReplayReport.Finding;
+import io.valetkey.broker.declaration.ReplayReport.PastUse;
 import io.valetkey.broker.policy.Plan;
 import io.valetkey.broker.policy.PolicySnapshot;
 import io.valetkey.broker.policy.PolicySnapshot.Delta;
@@ -58,20 +60,19 @@ public final class Replay {
     List<Finding> refused = new ArrayList<>();
     List<Finding> allowed = new ArrayList<>();
     long requests = 0;
+    long undecided = 0;
     for (var entry : uses.tallies().entrySet()) {
       PastUses.Tally tally = entry.getValue();
       requests += tally.records();
-      String before = today.refusal(entry.getKey());
-      String after = tomorrow.refusal(entry.getKey());
-      if ((before == null) != (after == null)) {
-        Finding finding =
-            new Finding(
-                entry.getKey(),
-                before == null ? String.valueOf(after) : before,
-                tally.records(),
-                uses.repeats(tally),
-                tally.lastUsed());
-        (before == null ? refused : allowed).add(finding);
+      PastDecisions.Outcome before = today.outcome(entry.getKey());
+      PastDecisions.Outcome after = tomorrow.outcome(entry.getKey());
+      if (before instanceof Outcome.Unknown || after instanceof Outcome.Unknown) {
+        // Even where both are: a condition may have been changed.
+        undecided += tally.records();
+      } else if (before instanceof Outcome.Allowed && after instanceof Outcome.Refused(var why)) {
+        refused.add(finding(entry.getKey(), why, tally, uses));
+      } else if (before instanceof Outcome.Refused(var why) && after instanceof Outcome.Allowed) {
+        allowed.add(finding(entry.getKey(), why, tally, uses));
       }
     }
     refused.sort(MOST_USED);
@@ -83,8 +84,13 @@ public final class Replay {
         requests,
         uses.tallies().size(),
         uses.unplaced(),
+        undecided,
         refused,
         allowed);
+  }
+
+  private static Finding finding(PastUse use, String reason, PastUses.Tally tally, PastUses uses) {
+    return new Finding(use, reason, tally.records(), uses.repeats(tally), tally.lastUsed());
   }
 
   private static PolicySnapshot after(Plan plan, PolicySnapshot now) {

@@ -14,6 +14,8 @@ import org.jspecify.annotations.Nullable;
  * @param distinct how many different ones those are
  * @param unplaced further uses that are only counted, of rules of which no recorded use was found:
  *     nothing can be said about them
+ * @param undecided recorded uses whose decision, now or then, depends on what the audit trail does
+ *     not hold of a request: nothing can be said about them
  * @param newlyRefused what would be refused from now on and is not now, most used first
  * @param newlyAllowed what would be allowed from now on and is not now, most used first
  */
@@ -24,6 +26,7 @@ public record ReplayReport(
     long requests,
     int distinct,
     long unplaced,
+    long undecided,
     List<Finding> newlyRefused,
     List<Finding> newlyAllowed) {
 

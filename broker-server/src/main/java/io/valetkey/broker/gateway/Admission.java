@@ -1,14 +1,16 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.condition.RequestBody;
+import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.net.AddressRefusedException;
 import io.valetkey.broker.policy.Destination;
-import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.Trace;
 import java.net.InetAddress;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeoutException;
@@ -29,6 +31,7 @@ final class Admission {
     private final Destination target;
     private final List<InetAddress> addresses;
     private final Credentials.Credential credential;
+    private final byte @Nullable [] held;
     private final Clock clock;
 
     Admitted(
@@ -38,6 +41,7 @@ final class Admission {
         Destination target,
         List<InetAddress> addresses,
         Credentials.Credential credential,
+        byte @Nullable [] held,
         Clock clock) {
       this.accepted = accepted;
       this.webSocket = webSocket;
@@ -45,12 +49,13 @@ final class Admission {
       this.target = target;
       this.addresses = addresses;
       this.credential = credential;
+      this.held = held;
       this.clock = clock;
     }
 
     /** The same with the credential that its source gave after the first one was rejected. */
     Admitted with(Credentials.Credential fresh) {
-      return new Admitted(accepted, webSocket, caller, target, addresses, fresh, clock);
+      return new Admitted(accepted, webSocket, caller, target, addresses, fresh, held, clock);
     }
 
     Guard.Accepted accepted() {
@@ -79,6 +84,11 @@ final class Admission {
       return credential;
     }
 
+    /** The whole body, if the permission depended on it; else null. */
+    byte @Nullable [] held() {
+      return held;
+    }
+
     /** Whether the body has to be read before the request can be built. */
     boolean needsBody() {
       Destination.Signing signing = target.injection().signing();
@@ -94,6 +104,27 @@ final class Admission {
       return UpstreamRequest.rebuild(accepted, target, credential, held, clock.instant());
     }
   }
+
+  /** Reads the body of a request, once. */
+  @FunctionalInterface
+  interface BodySource {
+
+    /**
+     * Reads it.
+     *
+     * @param most how many bytes it may have
+     * @param longest how long the whole exchange may last
+     * @return fails with a {@link RefusedException} if it is larger or breaks off
+     */
+    CompletableFuture<byte[]> read(long most, Duration longest);
+  }
+
+  /** A request whose caller is known. */
+  private record Arrival(
+      Guard.Accepted accepted, String method, Caller caller, Exchange exchange, BodySource body) {}
+
+  /** What was allowed, and all that was known for it. */
+  private record Permitted(Permissions.Permit permit, RequestFacts facts) {}
 
   /** How often a decision is made again because a stop came between it and its record. */
   private static final int TRIES = 3;
@@ -124,9 +155,11 @@ final class Admission {
    * Takes the request through all steps.
    *
    * @param entrance the way by which it came in
+   * @param body reads the body, should the permission depend on it
    * @return fails with a {@link RefusedException} at the first step that refuses
    */
-  CompletableFuture<Admitted> admit(Entrance entrance, Guard.Head head, Exchange exchange) {
+  CompletableFuture<Admitted> admit(
+      Entrance entrance, Guard.Head head, Exchange exchange, BodySource body) {
     Trace trace = exchange.trace();
     try {
       var accepted = trace.step("guard", () -> entrance.accept(head));
@@ -152,8 +185,9 @@ final class Admission {
               "/d/" + accepted.destination() + accepted.path().raw());
       return trace
           .later("verify_proof", () -> permissions.prove(token, caller, possession))
-          .thenCompose(proven -> permitted(accepted, method, caller, exchange, TRIES))
-          .thenCompose(permit -> equip(accepted, webSocket, caller, permit.target(), trace));
+          .thenCompose(proven ->
+              permitted(new Arrival(accepted, method, caller, exchange, body), accepted, TRIES))
+          .thenCompose(permitted -> equip(accepted, webSocket, caller, permitted, trace));
     } catch (RuntimeException e) {
       return CompletableFuture.failedFuture(e);
     }
@@ -180,25 +214,58 @@ final class Admission {
     return caller.destination();
   }
 
-  private CompletableFuture<Permissions.Permit> permitted(
-      Guard.Accepted accepted, String method, Caller caller, Exchange exchange, int tries) {
-    Permissions.Permit permit =
+  private CompletableFuture<Permitted> permitted(Arrival arrival, RequestFacts facts, int tries) {
+    Exchange exchange = arrival.exchange();
+    Permissions.Answer answer =
         exchange
             .trace()
             .step(
                 "authorise",
                 () ->
                     permissions.authorise(
-                        caller, named(accepted, caller, exchange), method, accepted.path()));
+                        arrival.caller(),
+                        named(arrival.accepted(), arrival.caller(), exchange),
+                        arrival.method(),
+                        arrival.accepted().path(),
+                        facts));
+    return switch (answer) {
+      case Permissions.Permit permit -> recorded(arrival, new Permitted(permit, facts), tries);
+      case Permissions.BodyNeeded needed -> withBody(arrival, needed, tries);
+    };
+  }
+
+  /** Reads the body, and decides everything once more with it: a stop may have come meanwhile. */
+  private CompletableFuture<Permitted> withBody(
+      Arrival arrival, Permissions.BodyNeeded needed, int tries) {
+    requireSameOrigin(arrival.accepted(), needed.target());
+    checkLength(arrival.accepted(), needed.target());
+    long most = Math.min(needed.mostBytes(), needed.target().maxRequestBody());
+    return arrival
+        .exchange()
+        .trace()
+        .later("hold_body", () -> arrival.body().read(most, needed.target().maxStream()))
+        // What the body says is looked at where nobody else has to wait for it.
+        .thenComposeAsync(
+            bytes ->
+                permitted(
+                    arrival, new FactsWithBody(arrival.accepted(), new RequestBody(bytes)), tries),
+            task -> Thread.ofVirtual().name("conditions").start(task));
+  }
+
+  private CompletableFuture<Permitted> recorded(Arrival arrival, Permitted permitted, int tries) {
+    Permissions.Permit permit = permitted.permit();
+    Caller caller = arrival.caller();
+    Exchange exchange = arrival.exchange();
     exchange.metered(permit.meter());
-    requireSameOrigin(accepted, permit.target());
-    checkLength(accepted, permit.target());
-    checkCopySource(accepted, caller, permit.target());
+    requireSameOrigin(arrival.accepted(), permit.target());
+    checkLength(arrival.accepted(), permit.target());
+    checkHeld(permitted.facts().sentBody(), permit.target());
+    checkCopySource(arrival.accepted(), caller, permit.target());
     live.used(caller);
-    boolean each = permit.target().fullAudit() || method.equals(ScopeRules.WEB_SOCKET);
+    boolean each = permit.target().fullAudit() || arrival.method().equals(ScopeRules.WEB_SOCKET);
     if (!each && !uses.isFirst(caller, permit)) {
       uses.count(caller, permit);
-      return CompletableFuture.completedFuture(permit);
+      return CompletableFuture.completedFuture(permitted);
     }
     exchange.entry().detail("rule", permit.rule());
     return exchange
@@ -208,13 +275,13 @@ final class Admission {
           if (durable) {
             uses.recorded(caller, permit);
             exchange.recorded();
-            return CompletableFuture.completedFuture(permit);
+            return CompletableFuture.completedFuture(permitted);
           }
           if (tries <= 1) {
             throw new RefusedException(
                 ProblemCode.AUDIT_UNAVAILABLE, "stops kept changing while it was decided");
           }
-          return permitted(accepted, method, caller, exchange, tries - 1);
+          return permitted(arrival, permitted.facts(), tries - 1);
         });
   }
 
@@ -222,8 +289,11 @@ final class Admission {
       Guard.Accepted accepted,
       @Nullable WebSocketHandshake webSocket,
       Caller caller,
-      Destination target,
+      Permitted permitted,
       Trace trace) {
+    Destination target = permitted.permit().target();
+    RequestBody body = permitted.facts().sentBody();
+    byte[] held = body == null ? null : body.bytes();
     return trace
         .later("resolve", () -> resolve(target))
         .thenCompose(addresses ->
@@ -231,7 +301,7 @@ final class Admission {
                 .later("fetch_credential", () -> credentials.get(target.credential()))
                 .thenApply(credential ->
                     new Admitted(
-                        accepted, webSocket, caller, target, addresses, credential, clock)));
+                        accepted, webSocket, caller, target, addresses, credential, held, clock)));
   }
 
   private CompletableFuture<List<InetAddress>> resolve(Destination target) {
@@ -260,11 +330,13 @@ final class Admission {
     if (target.injection().signing() == null) {
       return;
     }
-    for (String source : accepted.fields().all("x-amz-copy-source")) {
-      int query = source.indexOf('?');
-      String key = query < 0 ? source : source.substring(0, query);
-      RequestPath path = RequestPath.parse(key.startsWith("/") ? key : "/" + key);
-      permissions.authorise(caller, target.name(), "GET", path).meter().end();
+    for (String header : accepted.fields().all("x-amz-copy-source")) {
+      CopySource source = CopySource.parse(header);
+      switch (permissions.authorise(caller, target.name(), "GET", source.path(), source)) {
+        case Permissions.Permit permit -> permit.meter().end();
+        case Permissions.BodyNeeded _ ->
+            throw new RefusedException(ProblemCode.CONDITION_FAILED, "a copy's source has no body");
+      }
     }
   }
 
@@ -282,6 +354,14 @@ final class Admission {
   private static void requireSameOrigin(Guard.Accepted accepted, Destination target) {
     if (accepted.way() != Way.BASE_URL && !accepted.destination().equals(target.originWithPort())) {
       throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "the origin was changed");
+    }
+  }
+
+  /** The policy may have changed since the body was read. */
+  private static void checkHeld(@Nullable RequestBody body, Destination target) {
+    if (body != null && body.length() > target.maxRequestBody()) {
+      throw new RefusedException(
+          ProblemCode.CONTENT_TOO_LARGE, "the body is larger than the destination allows");
     }
   }
 

@@ -31,9 +31,6 @@ final class AwsRequest {
   private static final String NO_BODY = SigV4.sha256(new byte[0]);
   private static final String TRAILER_PAYLOAD = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 
-  /** What is decided here, whatever the caller sent. */
-  private static final Set<String> REPLACED = Set.of("date", "x-amz-date", HASH);
-
   private static final Pattern SHA256 = Pattern.compile("[0-9a-f]{64}");
   private static final Pattern STREAMING =
       Pattern.compile("STREAMING-(?:UNSIGNED|AWS4-(?:HMAC|ECDSA-P256)-SHA256)-PAYLOAD(-TRAILER)?");
@@ -62,7 +59,8 @@ final class AwsRequest {
       byte @Nullable [] held,
       Instant now) {
     Body body = body(signing, accepted.fields(), held);
-    Fields fields = body.describe(HeaderRules.forUpstream(accepted.fields(), REPLACED));
+    Fields fields =
+        body.describe(HeaderRules.forUpstream(accepted.fields(), Destination.Signing.REPLACED));
     fields.add("Accept-Encoding", "identity");
     fields.add("X-Amz-Date", SigV4.time(now));
     fields.add("X-Amz-Content-Sha256", body.hash());

@@ -4,6 +4,9 @@ import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.Decision;
 import io.valetkey.broker.access.Holder;
 import io.valetkey.broker.access.Use;
+import io.valetkey.broker.access.UseDecision;
+import io.valetkey.broker.condition.Part;
+import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.problem.ProblemCode;
@@ -93,9 +96,20 @@ public final class BrokerPermissions implements Permissions {
   }
 
   @Override
-  public Permit authorise(Caller caller, String destination, String method, RequestPath path) {
-    Use use = new Use(holder(caller), destination, method, path);
-    Decision.Granted granted = granted(access.decideUse(use));
+  public Answer authorise(
+      Caller caller, String destination, String method, RequestPath path, RequestFacts facts) {
+    Use use = new Use(holder(caller), destination, method, path, facts);
+    return switch (access.decideUse(use)) {
+      case Decision decision -> permit(granted(decision));
+      case UseDecision.Incomplete more when more.part() == Part.BODY ->
+          new BodyNeeded(more.destination(), more.mostBytes());
+      case UseDecision.Incomplete more ->
+          throw new RefusedException(
+              ProblemCode.CONDITION_FAILED, more.rule() + " asks for the " + more.part().word());
+    };
+  }
+
+  private static Permit permit(Decision.Granted granted) {
     return new Permit(
         Objects.requireNonNull(granted.rule()),
         granted.epoch(),

@@ -2,8 +2,10 @@ package io.valetkey.broker.gateway;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -81,6 +83,15 @@ final class Fields {
       }
     }
     return kept;
+  }
+
+  /** The values by lower-case name, each name's in order. */
+  Map<String, List<String>> byName() {
+    Map<String, List<String>> values = new HashMap<>();
+    for (Field field : fields) {
+      values.computeIfAbsent(field.key(), key -> new ArrayList<>(1)).add(field.value());
+    }
+    return values;
   }
 
   /** The comma-separated members of all lines with this name, in lower case. */

@@ -2,6 +2,7 @@ package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.telemetry.Trace;
 import io.vertx.core.Context;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpClientRequest;
@@ -57,7 +58,8 @@ final class Forward {
   void start() {
     conversation.limit(admitted.destination().maxStream());
     conversation.exchange().admitted(admitted.destination().name());
-    if (admitted.needsBody()) {
+    held = admitted.held();
+    if (held == null && admitted.needsBody()) {
       hold();
     } else {
       attempt(admitted.addresses().iterator());
@@ -66,28 +68,17 @@ final class Forward {
 
   /** Reads the whole body first, because what is sent depends on it. */
   private void hold() {
-    Buffer body = Buffer.buffer();
     long most = Math.min(admitted.destination().maxRequestBody(), AwsRequest.MOST_HELD);
-    in.exceptionHandler(e -> conversation.fail(ProblemCode.INVALID_REQUEST, "the body broke off"));
-    in.endHandler(v -> {
-      if (conversation.mayPassOn()) {
-        held = body.getBytes();
-        attempt(admitted.addresses().iterator());
-      }
-    });
-    in.handler(chunk -> {
-      if (body.length() + chunk.length() > most) {
-        conversation.fail(ProblemCode.CONTENT_TOO_LARGE, "the body is too large to be signed");
-      } else if (conversation.mayPassOn()) {
-        conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
-        body.appendBuffer(chunk);
-      }
-    });
-    conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
-    if (in.getHeader("expect") != null) {
-      conversation.response().writeContinue();
-    }
-    in.resume();
+    var _ =
+        HeldBody.read(conversation, most, settings.idleTimeout(), "the body is too large to sign")
+            .whenComplete((body, failure) -> {
+              if (body != null) {
+                held = body;
+                attempt(admitted.addresses().iterator());
+              } else if (Trace.cause(failure) instanceof RefusedException refused) {
+                conversation.fail(refused.code(), refused.detail());
+              }
+            });
   }
 
   private void attempt(Iterator<InetAddress> addresses) {

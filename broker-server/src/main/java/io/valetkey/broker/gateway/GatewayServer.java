@@ -321,7 +321,18 @@ public final class GatewayServer {
     var head = new Guard.Head(request.method().name(), request.uri(), fields);
     Context context = conversation.context();
     CompletableFuture<Admission.Admitted> answer =
-        admission.admit(entrance, head, conversation.exchange());
+        admission.admit(
+            entrance,
+            head,
+            conversation.exchange(),
+            (most, longest) -> {
+              conversation.limit(longest);
+              return HeldBody.read(
+                  conversation,
+                  most,
+                  settings.idleTimeout(),
+                  "body_too_large_for_condition: a rule looks at no larger one");
+            });
     boolean here = answer.isDone(); // then this is the event loop still
     var _ =
         answer.whenComplete((admitted, failure) -> {

@@ -1,10 +1,14 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.condition.Part;
+import io.valetkey.broker.condition.RequestBody;
+import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -39,13 +43,34 @@ final class Guard {
       String destination,
       RequestPath path,
       @Nullable String query,
-      Fields fields) {}
+      Fields fields)
+      implements RequestFacts {
+
+    @Override
+    public boolean knows(Part part) {
+      return part != Part.BODY || !fields.announceBody();
+    }
+
+    @Override
+    public @Nullable String sentQuery() {
+      return HeaderRules.forUpstream(query);
+    }
+
+    @Override
+    public Map<String, List<String>> sentHeaders(Set<String> hidden) {
+      return HeaderRules.forUpstream(fields, hidden).byName();
+    }
+
+    @Override
+    public @Nullable RequestBody sentBody() {
+      return null;
+    }
+  }
 
   private static final String PREFIX = "/d/";
   private static final int LONGEST_NAME = 63;
   private static final int HTTP = 80;
   private static final int HTTPS = 443;
-  private static final Set<String> BODYLESS = Set.of("GET", "HEAD", "DELETE");
   private static final String TOKEN_PUNCTUATION = "!#$%&'*+-.^`|~"; // RFC 9110 tchar without _
   private static final Pattern HOST =
       Pattern.compile("(?:[A-Za-z0-9.-]{1,253}|\\[[0-9A-Fa-f:.]{2,45}])(?::[0-9]{1,5})?");
@@ -223,7 +248,7 @@ final class Guard {
     if (!lengths.isEmpty() && !lengths.getFirst().matches("[0-9]{1,18}")) {
       throw malformed("Content-Length is not a number");
     }
-    boolean bodyless = BODYLESS.contains(head.method());
+    boolean bodyless = ScopeRules.BODYLESS.contains(head.method());
     boolean body =
         !codings.isEmpty() || (!lengths.isEmpty() && Long.parseLong(lengths.getFirst()) > 0);
     if (bodyless && body) {

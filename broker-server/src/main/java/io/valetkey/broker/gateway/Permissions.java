@@ -1,5 +1,6 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.RequestPath;
@@ -10,6 +11,9 @@ import java.util.concurrent.CompletableFuture;
 /** The questions that the gateway has for the rest of the broker. None of them blocks. */
 public interface Permissions {
 
+  /** The answer to a request that is not refused. */
+  sealed interface Answer permits Permit, BodyNeeded {}
+
   /**
    * What was allowed.
    *
@@ -18,7 +22,15 @@ public interface Permissions {
    * @param target where to
    * @param meter what the cost of the request is told to; its end must be told too
    */
-  record Permit(String rule, long epoch, Destination target, GrantMeter meter) {}
+  record Permit(String rule, long epoch, Destination target, GrantMeter meter) implements Answer {}
+
+  /**
+   * It depends on what the body says: ask again with it.
+   *
+   * @param target where to
+   * @param mostBytes how many bytes at most are looked at; a larger body is never allowed
+   */
+  record BodyNeeded(Destination target, int mostBytes) implements Answer {}
 
   /**
    * Verifies an access token.
@@ -58,9 +70,11 @@ public interface Permissions {
    * Decides whether the request may be carried out, now: stops, agent, destination, grant, scopes,
    * limits.
    *
+   * @param facts the request besides; everything but its body is known
    * @throws RefusedException if it may not, or if that cannot be decided
    */
-  Permit authorise(Caller caller, String destination, String method, RequestPath path);
+  Answer authorise(
+      Caller caller, String destination, String method, RequestPath path, RequestFacts facts);
 
   /**
    * Decides whether the holder may open a tunnel to the destination, in which each request is

@@ -81,7 +81,8 @@ final class UpstreamProbe {
       step = "credential";
       Credentials.Credential credential = await(credentials.refresh(target.credential()));
       var admitted =
-          new Admission.Admitted(accepted, null, nobody(), target, addresses, credential, clock);
+          new Admission.Admitted(
+              accepted, null, nobody(), target, addresses, credential, null, clock);
       UpstreamRequest request = admitted.rebuild(null);
       passed("Fetched from its source; " + use());
       step = "connection";

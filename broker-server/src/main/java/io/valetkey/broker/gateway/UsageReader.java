@@ -113,8 +113,7 @@ final class UsageReader {
   /** What the answer has said so far; of several statements about the same the largest. */
   long tokens() {
     long input = counts[INPUT] + counts[CACHE_WRITTEN] + counts[CACHE_READ];
-    long sum =
-        Math.max(counts[PROMPT], input) + Math.max(counts[COMPLETION], counts[OUTPUT]);
+    long sum = Math.max(counts[PROMPT], input) + Math.max(counts[COMPLETION], counts[OUTPUT]);
     return Math.max(counts[TOTAL], sum);
   }
 

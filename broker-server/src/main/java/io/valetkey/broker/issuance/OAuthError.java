@@ -89,6 +89,8 @@ record OAuthError(
           PROXY_UNAUTHORIZED,
           INVALID_TOKEN,
           INSUFFICIENT_SCOPE,
+          CONDITION_FALSE,
+          CONDITION_FAILED,
           FORBIDDEN,
           LEASE_LIMIT,
           BUDGET_EXCEEDED,

@@ -95,10 +95,7 @@ public final class LimitUse {
         return budget.isOpen()
             ? new OfBudget(cap, said, Math.max(0, held - said), null)
             : new OfBudget(
-                cap,
-                rows.getLong(1),
-                held,
-                rows.getObject(4, OffsetDateTime.class).toInstant());
+                cap, rows.getLong(1), held, rows.getObject(4, OffsetDateTime.class).toInstant());
       }
     } catch (SQLException e) {
       throw away(e);

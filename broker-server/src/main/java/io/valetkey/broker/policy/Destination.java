@@ -74,6 +74,11 @@ public record Destination(
       return new Injection(List.of(), Set.of(), signing);
     }
 
+    /** The lower-case names of all headers that the destination does not get as they came. */
+    public Set<String> replaced() {
+      return signing == null ? headers : Signing.REPLACED;
+    }
+
     static Injection compile(DestinationSpec spec) {
       if (spec.signing() != null) {
         return by(new Signing(spec.signing().service(), spec.signing().region()));
@@ -101,6 +106,9 @@ public record Destination(
 
     /** The field with the token of a session, if the key is one of a session. */
     public static final String SESSION_TOKEN = "session_token";
+
+    /** The headers that are made anew for the signature, in lower case. */
+    public static final Set<String> REPLACED = Set.of("date", "x-amz-date", "x-amz-content-sha256");
 
     /** Whether it is S3, which differs from all others in what is signed. */
     public boolean isS3() {
@@ -164,7 +172,7 @@ public record Destination(
         maxBody == null ? MAX_REQUEST_BODY : maxBody.bytes(),
         spec.audit() == DestinationSpec.AuditDetail.FULL,
         Map.copyOf(scopes),
-        rules(scopes));
+        rules(scopes, Injection.compile(spec)));
   }
 
   private static DestinationSpec.Credential fields(
@@ -223,15 +231,36 @@ public record Destination(
         : LeaseEngine.of(spec.origin());
   }
 
-  private static ScopeRules rules(Map<String, ScopeSpec> scopes) {
+  private static ScopeRules rules(Map<String, ScopeSpec> scopes, Injection injection) {
     Map<String, List<ScopeSpec.Rule>> rules = new TreeMap<>();
     scopes.forEach((scope, spec) -> rules.put(scope, spec.allow()));
-    return new ScopeRules(rules);
+    return new ScopeRules(rules, injection.replaced());
   }
 
   /** Where the upstream is, with the port even if it is the usual one. */
   public String originWithPort() {
     return "https://" + host + ":" + port;
+  }
+
+  /** The same for a request that may have no larger body than this, in bytes. */
+  public Destination limitedTo(long maxBody) {
+    return maxBody >= maxRequestBody
+        ? this
+        : new Destination(
+            name,
+            kind,
+            enabled,
+            origin,
+            host,
+            port,
+            credential,
+            injection,
+            timeout,
+            maxStream,
+            maxBody,
+            fullAudit,
+            scopes,
+            rules);
   }
 
   Destination with(Map<String, ScopeSpec> newScopes) {
@@ -249,6 +278,6 @@ public record Destination(
         maxRequestBody,
         fullAudit,
         Map.copyOf(newScopes),
-        rules(newScopes));
+        rules(newScopes, injection));
   }
 }

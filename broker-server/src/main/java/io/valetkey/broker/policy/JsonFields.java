@@ -126,7 +126,8 @@ public final class JsonFields {
     return required(name, texts(name), List.of());
   }
 
-  @Nullable Map<String, String> textMap(String name) {
+  /** An object of strings, or null if there is none. */
+  public @Nullable Map<String, String> textMap(String name) {
     JsonNode object = value(name, "an object of strings", JsonNode::isObject);
     if (object == null) {
       return null;
@@ -144,6 +145,31 @@ public final class JsonFields {
       }
     }
     return map;
+  }
+
+  /** An object whose values all have the type that the reader takes; it gives null for others. */
+  <T> @Nullable Map<String, T> map(
+      String name, String type, Function<JsonNode, @Nullable T> reader) {
+    ObjectNode object = object(name);
+    if (object == null) {
+      return null;
+    }
+    Map<String, T> map = new LinkedHashMap<>();
+    for (Map.Entry<String, JsonNode> entry : object.properties()) {
+      T value = reader.apply(entry.getValue());
+      if (value == null) {
+        String at = FieldError.join(pointer + "/" + name, entry.getKey());
+        errors.add(new FieldError(at, FieldError.WRONG_TYPE, "must be " + type));
+      } else {
+        map.put(entry.getKey(), value);
+      }
+    }
+    return map;
+  }
+
+  /** Any value, or null if there is none. */
+  public @Nullable JsonNode json(String name) {
+    return value(name, "a value", node -> true);
   }
 
   @Nullable ObjectNode object(String name) {

@@ -1,5 +1,6 @@
 package io.valetkey.broker.policy;
 
+import io.valetkey.broker.condition.WhenCondition;
 import io.valetkey.broker.policy.WriteOrder.Operation;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -98,6 +99,7 @@ public final class PolicyStore {
    *     {@code precondition_required}
    */
   public WriteOutcome write(WriteOrder order) {
+    prepare(order.operation());
     return transactions.<WriteOutcome>execute(status -> {
       log.lock();
       if (order.dryRun()) {
@@ -105,6 +107,19 @@ public final class PolicyStore {
       }
       return writeLocked(order);
     });
+  }
+
+  /** What takes long the first time does so before the lock is taken. */
+  private static void prepare(Operation operation) {
+    boolean conditional =
+        switch (operation) {
+          case Operation.Put(ObjectNode document) -> document.findValue("when") != null;
+          case Operation.Patch(ObjectNode patch) -> patch.findValue("when") != null;
+          case Operation.Delete() -> false;
+        };
+    if (conditional) {
+      WhenCondition.prepare();
+    }
   }
 
   private WriteOutcome writeLocked(WriteOrder order) {

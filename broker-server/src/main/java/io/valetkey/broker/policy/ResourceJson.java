@@ -1,5 +1,7 @@
 package io.valetkey.broker.policy;
 
+import io.valetkey.broker.condition.Conditions;
+import io.valetkey.broker.condition.QueryValues;
 import io.valetkey.broker.policy.AgentSpec.Identity;
 import io.valetkey.broker.policy.DestinationSpec.AuditDetail;
 import io.valetkey.broker.policy.DestinationSpec.Credential;
@@ -30,6 +32,7 @@ public final class ResourceJson {
   private static final Credential NO_CREDENTIAL = new Credential.File("");
   private static final SignalRuleSpec.Match EVERYTHING =
       new SignalRuleSpec.Match(null, null, null, null);
+  private static final String ANY_VALUE = "*";
   private static final Keys NO_KEYS = new Keys(null, null, null, null, null, null);
 
   /** Makes a mapping. */
@@ -213,7 +216,41 @@ public final class ResourceJson {
 
   private static Rule rule(JsonFields fields) {
     return new Rule(
-        fields.requiredTexts("methods"), fields.requiredTexts("paths"), fields.flag("webSocket"));
+        fields.requiredTexts("methods"),
+        fields.requiredTexts("paths"),
+        fields.flag("webSocket"),
+        conditions(fields));
+  }
+
+  private static @Nullable Conditions conditions(JsonFields fields) {
+    Conditions conditions =
+        new Conditions(
+            fields.map("query", "a list of strings, or \"*\"", ResourceJson::queryValues),
+            fields.texts("contentTypes"),
+            bytes(fields.size("maxBody")),
+            fields.nested("jsonRpc", ResourceJson::jsonRpc),
+            fields.text("when"),
+            bytes(fields.size("maxConditionBody")));
+    return conditions.isEmpty() ? null : conditions;
+  }
+
+  private static @Nullable Long bytes(DestinationSpec.@Nullable ByteSize size) {
+    return size == null ? null : size.bytes();
+  }
+
+  private static Conditions.JsonRpc jsonRpc(JsonFields fields) {
+    return new Conditions.JsonRpc(
+        fields.requiredTexts("methods"), fields.texts("tools"), fields.flag("responses"));
+  }
+
+  private static @Nullable QueryValues queryValues(JsonNode written) {
+    if (written.isString()) {
+      return written.stringValue().equals(ANY_VALUE) ? new QueryValues.Any() : null;
+    }
+    if (!written.isArray() || !written.valueStream().allMatch(JsonNode::isString)) {
+      return null;
+    }
+    return new QueryValues.OneOf(written.valueStream().map(JsonNode::stringValue).toList());
   }
 
   private static ScopeSpec.Lease leaseTerms(JsonFields fields) {

@@ -129,6 +129,7 @@ public final class ResourceValidator {
         errors.invalid(pointer + "/paths/" + i, problem);
       }
     }
+    ConditionRules.check(pointer, rule, errors);
   }
 
   private static @Nullable String checkPattern(String pattern) {
@@ -169,7 +170,7 @@ public final class ResourceValidator {
     }
   }
 
-  private static void checkDistinct(String pointer, List<String> values, int most, Errors errors) {
+  static void checkDistinct(String pointer, List<String> values, int most, Errors errors) {
     if (values.isEmpty() || values.size() > most) {
       errors.invalid(pointer, "must have 1 to " + most + " entries");
       return;
@@ -196,7 +197,7 @@ public final class ResourceValidator {
     }
   }
 
-  private static boolean isPrintable(String text) {
+  static boolean isPrintable(String text) {
     return !text.isEmpty()
         && text.length() <= LONGEST_TEXT
         && text.codePoints().allMatch(ResourceValidator::isPrintable);

@@ -1,10 +1,14 @@
 package io.valetkey.broker.policy;
 
+import io.valetkey.broker.condition.Part;
+import io.valetkey.broker.condition.RuleConditions;
+import io.valetkey.broker.condition.Verdict;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -20,19 +24,50 @@ public final class ScopeRules {
   public static final List<String> METHODS =
       List.of("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS");
 
+  /** Those whose requests have no body. */
+  public static final Set<String> BODYLESS = Set.of("GET", "HEAD", "DELETE");
+
   /**
    * What is asked for in place of a method when a {@code GET} is to become a WebSocket. No request
    * has it as its method, and rules allow it by {@link ScopeSpec.Rule#webSocket()}.
    */
   public static final String WEB_SOCKET = "WEBSOCKET";
 
+  /** What the rules say about a request that one of them is about. */
+  public sealed interface Answer {}
+
   /**
    * The rule that allowed a request.
    *
    * @param scope the scope's name
    * @param pattern the path pattern as it was written
+   * @param id scope and pattern, and which rule of the scope it is if it has conditions
+   * @param maxBody the largest body that it allows, in bytes
    */
-  public record Match(String scope, String pattern) {}
+  public record Match(String scope, String pattern, String id, long maxBody) implements Answer {
+
+    /** A rule without conditions. */
+    public Match(String scope, String pattern) {
+      this(scope, pattern, scope + ":" + pattern, Long.MAX_VALUE);
+    }
+  }
+
+  /**
+   * Rules allow the method on the path, and no conditions are met.
+   *
+   * @param rule the one of them that was asked first
+   * @param unmet what it says
+   */
+  public record Unmet(Match rule, Verdict.Unmet unmet) implements Answer {}
+
+  /**
+   * Whether a rule allows the request depends on a part of it that is not known.
+   *
+   * @param rule the first one that asks for such a part
+   * @param part the part
+   * @param mostBytes of a body, how many bytes at most any of the rules would look at; else 0
+   */
+  public record Missing(Match rule, Part part, int mostBytes) implements Answer {}
 
   /** In which way a rule that did not allow a request came close to it. */
   public enum Closeness {
@@ -55,7 +90,8 @@ public final class ScopeRules {
   public record Nearest(
       Closeness closeness, Match rule, List<String> methods, boolean scopeAllowed) {}
 
-  private record Rule(Match match, PathPattern pattern, int methods) {}
+  private record Rule(
+      Match match, PathPattern pattern, int methods, @Nullable RuleConditions conditions) {}
 
   private static final class Node {
     private final Map<String, Node> literals = new HashMap<>();
@@ -67,21 +103,35 @@ public final class ScopeRules {
   private final Node root = new Node();
   private final List<Rule> all = new ArrayList<>();
 
+  /** Compiles the rules of a destination that sends all other headers as they came. */
+  public ScopeRules(Map<String, List<ScopeSpec.Rule>> rulesByScope) {
+    this(rulesByScope, Set.of());
+  }
+
   /**
    * Compiles the rules.
    *
    * @param rulesByScope the rules of each scope, by the scope's name
+   * @param hiddenHeaders the lower-case names of headers that the destination does not get as they
+   *     came, which conditions do not see
    * @throws IllegalArgumentException if a method or a path is not one, with a sentence that says so
    */
-  public ScopeRules(Map<String, List<ScopeSpec.Rule>> rulesByScope) {
+  public ScopeRules(Map<String, List<ScopeSpec.Rule>> rulesByScope, Set<String> hiddenHeaders) {
     rulesByScope.forEach((scope, rules) -> {
-      for (ScopeSpec.Rule rule : rules) {
+      for (int i = 0; i < rules.size(); i++) {
+        ScopeSpec.Rule rule = rules.get(i);
         int methods = mask(rule.methods());
         if (Boolean.TRUE.equals(rule.webSocket()) && (methods & bit("GET")) != 0) {
           methods |= bit(WEB_SOCKET);
         }
+        RuleConditions conditions =
+            rule.conditions() == null ? null : new RuleConditions(rule.conditions(), hiddenHeaders);
         for (String path : rule.paths()) {
-          add(new Rule(new Match(scope, path), PathPattern.parse(path), methods));
+          Match match = new Match(scope, path);
+          if (conditions != null) {
+            match = new Match(scope, path, match.id() + "#" + i, conditions.maxBody());
+          }
+          add(new Rule(match, PathPattern.parse(path), methods, conditions));
         }
       }
     });
@@ -91,15 +141,15 @@ public final class ScopeRules {
    * Finds a rule that allows the request. Of several, the one with a literal where the others have
    * a wildcard.
    *
-   * @param method in upper case, or {@link #WEB_SOCKET}; one that is not among {@link #METHODS} is
-   *     never allowed
-   * @param path the path
+   * @param attempt the request; a method that is not among {@link #METHODS} and not {@link
+   *     #WEB_SOCKET} is never allowed
    * @param allowedScopes whether a scope counts
-   * @return the rule, or null if nothing allows the request
+   * @return the rule, if one allows the request; else whether that is for want of a part of it or
+   *     for its conditions; null if no rule allows the method on the path
    */
-  public @Nullable Match match(String method, RequestPath path, Predicate<String> allowedScopes) {
-    int bit = bit(method);
-    return bit == 0 ? null : match(root, 0, bit, path, allowedScopes);
+  public @Nullable Answer match(Attempt attempt, Predicate<String> allowedScopes) {
+    int bit = bit(attempt.method());
+    return bit == 0 ? null : match(root, 0, bit, attempt, allowedScopes);
   }
 
   /**
@@ -124,28 +174,58 @@ public final class ScopeRules {
         .orElse(null);
   }
 
-  private static @Nullable Match match(
-      Node node, int depth, int bit, RequestPath path, Predicate<String> scopes) {
-    if (depth == path.size()) {
-      return first(node.here, bit, scopes);
+  private static @Nullable Answer match(
+      Node node, int depth, int bit, Attempt attempt, Predicate<String> scopes) {
+    if (depth == attempt.path().size()) {
+      return first(node.here, bit, attempt, scopes);
     }
-    String segment = path.segment(depth);
+    String segment = attempt.path().segment(depth);
     Node literal = node.literals.get(segment);
-    Match found = literal == null ? null : match(literal, depth + 1, bit, path, scopes);
-    if (found == null && node.one != null && !segment.isEmpty()) {
-      found = match(node.one, depth + 1, bit, path, scopes);
+    Answer found = literal == null ? null : match(literal, depth + 1, bit, attempt, scopes);
+    if (!(found instanceof Match) && node.one != null && !segment.isEmpty()) {
+      found = better(found, match(node.one, depth + 1, bit, attempt, scopes));
     }
-    return found == null ? first(node.rest, bit, scopes) : found;
+    return found instanceof Match ? found : better(found, first(node.rest, bit, attempt, scopes));
   }
 
-  private static @Nullable Match first(List<Rule> rules, int bit, Predicate<String> scopes) {
+  private static @Nullable Answer first(
+      List<Rule> rules, int bit, Attempt attempt, Predicate<String> scopes) {
+    Answer found = null;
     for (int i = 0; i < rules.size(); i++) {
       Rule rule = rules.get(i);
       if ((rule.methods() & bit) != 0 && scopes.test(rule.match().scope())) {
-        return rule.match();
+        if (rule.conditions() == null) {
+          return rule.match();
+        }
+        found = better(found, asked(rule.match(), rule.conditions(), attempt));
+        if (found instanceof Match) {
+          return found;
+        }
       }
     }
-    return null;
+    return found;
+  }
+
+  private static Answer asked(Match match, RuleConditions conditions, Attempt attempt) {
+    Verdict verdict =
+        conditions.check(attempt.method(), attempt.path().raw(), attempt.asker(), attempt.facts());
+    return switch (verdict) {
+      case Verdict.Met() -> match;
+      case Verdict.Unmet unmet -> new Unmet(match, unmet);
+      case Verdict.Missing(Part part, int mostBytes) -> new Missing(match, part, mostBytes);
+    };
+  }
+
+  /** A yes comes before a perhaps and that before a no; among the same, what was found first. */
+  private static @Nullable Answer better(@Nullable Answer first, @Nullable Answer second) {
+    return switch (second) {
+      case null -> first;
+      case Match match -> match;
+      case Missing more when first instanceof Missing(Match rule, Part part, int mostBytes) ->
+          new Missing(rule, part, Math.max(mostBytes, more.mostBytes()));
+      case Missing missing -> missing;
+      case Unmet unmet -> first == null ? unmet : first;
+    };
   }
 
   private void add(Rule rule) {

@@ -1,5 +1,6 @@
 package io.valetkey.broker.policy;
 
+import io.valetkey.broker.condition.Conditions;
 import java.time.Duration;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -32,8 +33,18 @@ public record ScopeSpec(List<Rule> allow, @Nullable Lease lease, @Nullable Durat
    * @param paths path patterns: {@code *} is one whole segment, {@code **} (last only) is the rest
    * @param webSocket whether a {@code GET} that it allows may become a WebSocket (RFC 6455), whose
    *     frames no rule sees; false if absent
+   * @param conditions what it asks for besides; nothing if absent
    */
-  public record Rule(List<String> methods, List<String> paths, @Nullable Boolean webSocket) {
+  public record Rule(
+      List<String> methods,
+      List<String> paths,
+      @Nullable Boolean webSocket,
+      @Nullable Conditions conditions) {
+
+    /** A rule about method and path alone. */
+    public Rule(List<String> methods, List<String> paths, @Nullable Boolean webSocket) {
+      this(methods, paths, webSocket, null);
+    }
 
     /** A rule for ordinary requests alone. */
     public Rule(List<String> methods, List<String> paths) {

@@ -64,6 +64,10 @@ public enum ProblemCode {
   NOT_GRANTED(404, false, "The agent has no grant on the destination"),
   GRANT_EXPIRED(404, false, "The grant has ended"),
 
+  // Why a rule did not allow a request: audit only, the wire says insufficient_scope.
+  CONDITION_FALSE(403, false, "The request is not what the rule asks for"),
+  CONDITION_FAILED(403, false, "Whether the request is what the rule asks for cannot be told"),
+
   // Dependencies.
   TEMPORARILY_UNAVAILABLE(503, true, "Something we depend on did not answer"),
   AUDIT_UNAVAILABLE(503, true, "The audit trail did not accept the record in time"),
@@ -100,6 +104,7 @@ public enum ProblemCode {
   public ProblemCode toHolder() {
     return switch (this) {
       case DESTINATION_UNKNOWN, DESTINATION_DISABLED, NOT_GRANTED, GRANT_EXPIRED -> NOT_FOUND;
+      case CONDITION_FALSE, CONDITION_FAILED -> INSUFFICIENT_SCOPE;
       case TOKEN_MALFORMED,
           ISSUER_UNKNOWN,
           ALGORITHM_NOT_ALLOWED,

@@ -151,6 +151,17 @@ class ReplayTest {
   }
 
   @Test
+  void ruleThatAsksForWhatIsNotOnRecord_isNotGuessedAbout() {
+    JsonNode replay =
+        replayed(
+            policy.replace(
+                "paths: [\"/v1/files/*\"]", "paths: [\"/v1/files/*\"], query: {page: \"*\"}"));
+    assertThat(replay.get("undecided").longValue()).isEqualTo(1);
+    assertThat(replay.at("/newlyRefused/total").intValue()).isZero();
+    assertThat(replay.at("/newlyAllowed/total").intValue()).isZero();
+  }
+
+  @Test
   void ruleThatGoes_isSaidToRefuseWhatItAllowed() {
     JsonNode refused = replayed(policy.replace("/v1/files/*", "/v1/other/*")).get("newlyRefused");
     assertThat(refused.get("total").intValue()).isEqualTo(1);

@@ -1,6 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.net.Cidr;
@@ -10,6 +11,7 @@ import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.policy.ScopeSpec;
+import io.valetkey.broker.policy.TestAttempt;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
@@ -208,7 +210,8 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   }
 
   @Override
-  public Permit authorise(Caller caller, String destination, String method, RequestPath path) {
+  public Permit authorise(
+      Caller caller, String destination, String method, RequestPath path, RequestFacts facts) {
     if (undecidable != null) {
       throw new RefusedException(undecidable, "test");
     }
@@ -226,8 +229,8 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             null,
             null);
     var rules = new ScopeRules(Map.of("s", scope.allow()));
-    ScopeRules.Match match = rules.match(method, path, caller.scopes()::contains);
-    if (match == null) {
+    var answer = rules.match(new TestAttempt(method, path, facts), caller.scopes()::contains);
+    if (!(answer instanceof ScopeRules.Match match)) {
       throw new RefusedException(ProblemCode.INSUFFICIENT_SCOPE, "test");
     }
     var target =
@@ -251,7 +254,8 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
 
   @Override
   public Destination authoriseTunnel(Caller caller, String destination) {
-    return authorise(caller, destination, "GET", RequestPath.parse("/v1/any")).target();
+    return authorise(caller, destination, "GET", RequestPath.parse("/v1/any"), RequestFacts.UNKNOWN)
+        .target();
   }
 
   @Override

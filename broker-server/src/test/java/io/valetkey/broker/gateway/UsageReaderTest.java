@@ -124,7 +124,8 @@ class UsageReaderTest {
               false),
           new Case("usage in a list", JSON, "[{\"usage\":{\"total_tokens\":1}}]", 0, false),
           new Case("a list as usage", JSON, "{\"usage\":[{\"total_tokens\":1}]}", 0, false),
-          new Case("a name that was escaped", JSON, "{\"\\u0075sage\":{\"total_tokens\":1}}", 1, true),
+          new Case(
+              "a name that was escaped", JSON, "{\"\\u0075sage\":{\"total_tokens\":1}}", 1, true),
           new Case("usage of other things", JSON, "{\"usage\":{\"seconds\":3}}", 0, false),
           new Case("a deeper count", JSON, "{\"usage\":{\"x\":{\"total_tokens\":1}}}", 0, false),
           new Case("negative", JSON, "{\"usage\":{\"total_tokens\":-5}}", 0, false),
@@ -143,8 +144,14 @@ class UsageReaderTest {
               "huger", JSON, "{\"usage\":{\"total_tokens\":99999999999999999999999}}", 0, false),
           new Case(
               "endless", JSON, "{\"usage\":{\"total_tokens\":" + "9".repeat(5000) + "}}", 0, false),
-          new Case("a document that is cut", JSON, "{\"usage\":{\"total_tokens\":4},\"x\":", 4, false),
-          new Case("an event that is cut", EVENTS, "data: {\"usage\":{\"total_tokens\":4}\n\n", 4, false),
+          new Case(
+              "a document that is cut", JSON, "{\"usage\":{\"total_tokens\":4},\"x\":", 4, false),
+          new Case(
+              "an event that is cut",
+              EVENTS,
+              "data: {\"usage\":{\"total_tokens\":4}\n\n",
+              4,
+              false),
           new Case("not JSON", JSON, "{usage:{total_tokens:4}}", 0, false),
           new Case("more after the end", JSON, "{\"usage\":{\"total_tokens\":4}}}", 4, false),
           new Case("too deep", JSON, "[".repeat(5000), 0, false),
@@ -188,7 +195,8 @@ class UsageReaderTest {
         continue;
       }
       for (int i = random.nextInt(4); i >= 0; i--) {
-        byte[] other = CASES.get(random.nextInt(CASES.size())).body.getBytes(StandardCharsets.UTF_8);
+        byte[] other =
+            CASES.get(random.nextInt(CASES.size())).body.getBytes(StandardCharsets.UTF_8);
         body[random.nextInt(body.length)] =
             random.nextBoolean() ? (byte) random.nextInt() : other[random.nextInt(other.length)];
       }
@@ -210,7 +218,11 @@ class UsageReaderTest {
   void stringOfManyMegabytes_isPassedOver() {
     UsageReader reader = UsageReader.of(JSON);
     feed(reader, "{\"image\":\"");
-    byte[] piece = "aé\\\"\\u00e9\\\\😀{\"".replace("{\"", "{").repeat(10_000).getBytes(StandardCharsets.UTF_8);
+    byte[] piece =
+        "aé\\\"\\u00e9\\\\😀{\""
+            .replace("{\"", "{")
+            .repeat(10_000)
+            .getBytes(StandardCharsets.UTF_8);
     for (int i = 0; i < 300; i++) {
       reader.feed(piece);
     }

@@ -112,10 +112,12 @@ class GrantBudgetsTest {
     void die() {
       cutOff.set(true);
       breakConnections();
-      await().atMost(Duration.ofSeconds(10)).until(() -> {
-        begin(new Caps(0, 0, 0, 1000));
-        return budgets.unknown() > 0;
-      });
+      await()
+          .atMost(Duration.ofSeconds(10))
+          .until(() -> {
+            begin(new Caps(0, 0, 0, 1000));
+            return budgets.unknown() > 0;
+          });
     }
   }
 
@@ -276,10 +278,11 @@ class GrantBudgetsTest {
   void newWindow_isWholeAgain() throws Exception {
     Caps caps = tokens(1000);
     Replica replica = replica();
-    await().until(() -> {
-      replica.use(caps, 400);
-      return replica.refusal(caps) == ProblemCode.BUDGET_EXCEEDED;
-    });
+    await()
+        .until(() -> {
+          replica.use(caps, 400);
+          return replica.refusal(caps) == ProblemCode.BUDGET_EXCEEDED;
+        });
     assertThat(used()).isGreaterThanOrEqualTo(1000);
     execute(
         "UPDATE grant_budget SET since = since - interval '1 day' WHERE grant_name = '%s'"
@@ -293,10 +296,11 @@ class GrantBudgetsTest {
   @Test
   void changedBudget_appliesAtOnce() throws Exception {
     Replica replica = replica();
-    await().until(() -> {
-      replica.use(tokens(100), 60);
-      return replica.refusal(tokens(100)) == ProblemCode.BUDGET_EXCEEDED;
-    });
+    await()
+        .until(() -> {
+          replica.use(tokens(100), 60);
+          return replica.refusal(tokens(100)) == ProblemCode.BUDGET_EXCEEDED;
+        });
     await().atMost(Duration.ofSeconds(5)).until(() -> replica.use(tokens(100_000), 1));
     await()
         .atMost(Duration.ofSeconds(5))
@@ -373,22 +377,22 @@ class GrantBudgetsTest {
     Replica dying = replica();
     Replica other = replica();
     List<GrantMeter> open = new ArrayList<>();
-    await().until(() -> {
-      GrantMeter meter = dying.begin(streams(limit));
-      if (meter != null) {
-        open.add(meter);
-      }
-      return open.size() == limit;
-    });
+    await()
+        .until(() -> {
+          GrantMeter meter = dying.begin(streams(limit));
+          if (meter != null) {
+            open.add(meter);
+          }
+          return open.size() == limit;
+        });
     await().until(() -> held() == limit);
     await().until(() -> other.refusal(streams(limit)) == ProblemCode.RATE_LIMITED);
     long begun = System.nanoTime();
     dying.die();
-    await()
-        .atMost(Duration.ofSeconds(30))
-        .until(() -> other.refusal(streams(limit)) == null);
+    await().atMost(Duration.ofSeconds(30)).until(() -> other.refusal(streams(limit)) == null);
     Duration took = Duration.ofNanos(System.nanoTime() - begun);
-    System.out.printf("a replica died with all streams: free again after %.1f s%n", took.toMillis() / 1e3);
+    System.out.printf(
+        "a replica died with all streams: free again after %.1f s%n", took.toMillis() / 1e3);
     assertThat(took).isLessThan(Duration.ofSeconds(30));
   }
 
@@ -398,13 +402,14 @@ class GrantBudgetsTest {
     Replica one = replica();
     Replica other = replica();
     List<GrantMeter> open = new ArrayList<>();
-    await().until(() -> {
-      GrantMeter meter = one.begin(streams(limit));
-      if (meter != null) {
-        open.add(meter);
-      }
-      return open.size() == limit;
-    });
+    await()
+        .until(() -> {
+          GrantMeter meter = one.begin(streams(limit));
+          if (meter != null) {
+            open.add(meter);
+          }
+          return open.size() == limit;
+        });
     // One may go ahead of the first answer.
     await().until(() -> other.refusal(streams(limit)) == ProblemCode.RATE_LIMITED);
     for (int i = 0; i < 20; i++) {
@@ -412,9 +417,7 @@ class GrantBudgetsTest {
       assertThat(other.refusal(streams(limit))).isNotNull();
     }
     open.forEach(GrantMeter::end);
-    await()
-        .atMost(Duration.ofSeconds(10))
-        .until(() -> other.refusal(streams(limit)) == null);
+    await().atMost(Duration.ofSeconds(10)).until(() -> other.refusal(streams(limit)) == null);
   }
 
   @Test
@@ -423,13 +426,14 @@ class GrantBudgetsTest {
     Replica busy = replica();
     Replica other = replica();
     List<GrantMeter> open = new ArrayList<>();
-    await().until(() -> {
-      GrantMeter meter = busy.begin(streams(limit));
-      if (meter != null) {
-        open.add(meter);
-      }
-      return open.size() == limit;
-    });
+    await()
+        .until(() -> {
+          GrantMeter meter = busy.begin(streams(limit));
+          if (meter != null) {
+            open.add(meter);
+          }
+          return open.size() == limit;
+        });
     open.forEach(GrantMeter::end);
     // It goes on with one at a time; the other one needs most of them.
     List<GrantMeter> others = new ArrayList<>();

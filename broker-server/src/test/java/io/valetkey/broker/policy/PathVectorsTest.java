@@ -56,7 +56,8 @@ class PathVectorsTest {
           ScopeRules rules =
               new ScopeRules(
                   Map.of("s", List.of(new ScopeSpec.Rule(List.of("GET"), List.of(pattern)))));
-          assertThat(rules.match("GET", path, s -> true) != null).isEqualTo(expected);
+          assertThat(rules.match(new TestAttempt("GET", path), s -> true) != null)
+              .isEqualTo(expected);
           assertThat(PathPattern.parse(pattern).matches(path)).isEqualTo(expected);
         });
   }

@@ -27,23 +27,26 @@ class ScopeRulesTest {
 
   @Test
   void match_whenThereAreNoRules_allowsNothing() {
-    assertThat(new ScopeRules(Map.of()).match("GET", RequestPath.parse("/"), s -> true)).isNull();
+    assertThat(
+            new ScopeRules(Map.of())
+                .match(new TestAttempt("GET", RequestPath.parse("/")), s -> true))
+        .isNull();
   }
 
   @Test
   void match_whenTheScopeIsNotAllowed_allowsNothing() {
     RequestPath path = RequestPath.parse("/v1/chat/completions");
-    assertThat(OPENAI.match("POST", path, Set.of("models")::contains)).isNull();
-    assertThat(OPENAI.match("POST", path, Set.of("chat")::contains))
+    assertThat(OPENAI.match(new TestAttempt("POST", path), Set.of("models")::contains)).isNull();
+    assertThat(OPENAI.match(new TestAttempt("POST", path), Set.of("chat")::contains))
         .isEqualTo(new ScopeRules.Match("chat", "/v1/chat/completions"));
   }
 
   @Test
   void match_whenTheMethodIsUnknownOrInLowerCase_allowsNothing() {
     RequestPath path = RequestPath.parse("/v1/models");
-    assertThat(OPENAI.match("get", path, s -> true)).isNull();
-    assertThat(OPENAI.match("TRACE", path, s -> true)).isNull();
-    assertThat(OPENAI.match("HEAD", path, s -> true)).isNull();
+    assertThat(OPENAI.match(new TestAttempt("get", path), s -> true)).isNull();
+    assertThat(OPENAI.match(new TestAttempt("TRACE", path), s -> true)).isNull();
+    assertThat(OPENAI.match(new TestAttempt("HEAD", path), s -> true)).isNull();
   }
 
   @Test
@@ -54,11 +57,11 @@ class ScopeRulesTest {
     var open = List.of(new ScopeSpec.Rule(List.of("GET"), paths, true));
     var post = List.of(new ScopeSpec.Rule(List.of("POST"), paths, true));
     var rules = new ScopeRules(Map.of("plain", plain, "open", open, "post", post));
-    assertThat(rules.match(ScopeRules.WEB_SOCKET, path, "plain"::equals)).isNull();
-    assertThat(rules.match(ScopeRules.WEB_SOCKET, path, "post"::equals)).isNull();
-    assertThat(rules.match(ScopeRules.WEB_SOCKET, path, s -> true))
+    assertThat(rules.match(new TestAttempt(ScopeRules.WEB_SOCKET, path), "plain"::equals)).isNull();
+    assertThat(rules.match(new TestAttempt(ScopeRules.WEB_SOCKET, path), "post"::equals)).isNull();
+    assertThat(rules.match(new TestAttempt(ScopeRules.WEB_SOCKET, path), s -> true))
         .isEqualTo(new ScopeRules.Match("open", "/v1/live"));
-    assertThat(rules.match("GET", path, "open"::equals)).isNotNull();
+    assertThat(rules.match(new TestAttempt("GET", path), "open"::equals)).isNotNull();
   }
 
   @Test
@@ -101,9 +104,10 @@ class ScopeRulesTest {
                   @net.jqwik.api.constraints.StringLength(1)
                   @net.jqwik.api.constraints.CharRange(from = 'x', to = 'z') String>
               allowed) {
-    ScopeRules.Match match =
-        new ScopeRules(rules).match(method, RequestPath.parse(path), allowed::contains);
-    List<ScopeRules.Match> naive = naive(rules, method, path, allowed);
+    ScopeRules.Answer match =
+        new ScopeRules(rules)
+            .match(new TestAttempt(method, RequestPath.parse(path)), allowed::contains);
+    List<ScopeRules.Answer> naive = naive(rules, method, path, allowed);
     if (naive.isEmpty()) {
       assertThat(match).isNull();
     } else {
@@ -111,9 +115,9 @@ class ScopeRulesTest {
     }
   }
 
-  private static List<ScopeRules.Match> naive(
+  private static List<ScopeRules.Answer> naive(
       Map<String, List<ScopeSpec.Rule>> rules, String method, String path, Set<String> allowed) {
-    List<ScopeRules.Match> matches = new ArrayList<>();
+    List<ScopeRules.Answer> matches = new ArrayList<>();
     rules.forEach((scope, list) -> {
       for (ScopeSpec.Rule rule : list) {
         for (String pattern : rule.paths()) {

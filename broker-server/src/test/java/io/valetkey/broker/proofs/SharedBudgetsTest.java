@@ -80,7 +80,8 @@ class SharedBudgetsTest {
     stage.serve("/v1/openai", answer("application/json", OPENAI));
     stage.serve("/v1/anthropic", answer("application/json", ANTHROPIC));
     stage.serve("/v1/openai-events", answer("text/event-stream", OPENAI_EVENTS));
-    stage.serve("/v1/anthropic-events", answer("text/event-stream; charset=utf-8", ANTHROPIC_EVENTS));
+    stage.serve(
+        "/v1/anthropic-events", answer("text/event-stream; charset=utf-8", ANTHROPIC_EVENTS));
     first = RunningBroker.start(stage.settings());
     stage.writePolicy(first, "bot", "other");
     second = first.replica(stage.replicaOf(first));
@@ -158,7 +159,9 @@ class SharedBudgetsTest {
   private HttpResponse<byte[]> served(String path, String body) {
     return await()
         .atMost(Duration.ofSeconds(20))
-        .until(() -> use(first.gatewayUrl(), path, body), answer -> !error(answer).equals("limits_unavailable"));
+        .until(
+            () -> use(first.gatewayUrl(), path, body),
+            answer -> !error(answer).equals("limits_unavailable"));
   }
 
   @Test
@@ -234,7 +237,9 @@ class SharedBudgetsTest {
     Map<String, byte[]> odd = new HashMap<>();
     odd.put("none", "{\"choices\":[]}".getBytes(StandardCharsets.UTF_8));
     odd.put("negative", "{\"usage\":{\"total_tokens\":-4000}}".getBytes(StandardCharsets.UTF_8));
-    odd.put("huge", ("{\"usage\":{\"total_tokens\":" + "9".repeat(40) + "}}").getBytes(StandardCharsets.UTF_8));
+    odd.put(
+        "huge",
+        ("{\"usage\":{\"total_tokens\":" + "9".repeat(40) + "}}").getBytes(StandardCharsets.UTF_8));
     odd.put("fraction", "{\"usage\":{\"total_tokens\":0.5}}".getBytes(StandardCharsets.UTF_8));
     odd.put("string", "{\"usage\":{\"total_tokens\":\"1\"}}".getBytes(StandardCharsets.UTF_8));
     odd.put(
@@ -245,9 +250,8 @@ class SharedBudgetsTest {
         "nested",
         "{\"choices\":[{\"usage\":{\"total_tokens\":1}}]}".getBytes(StandardCharsets.UTF_8));
     odd.put("broken", "{\"usage\":{\"total_tokens\":1}".getBytes(StandardCharsets.UTF_8));
-    odd.forEach(
-        (name, bytes) ->
-            stage.serve("/odd/" + name, exchange -> send(exchange, 200, "application/json", bytes)));
+    odd.forEach((name, bytes) ->
+        stage.serve("/odd/" + name, exchange -> send(exchange, 200, "application/json", bytes)));
     long expected = 0;
     for (Map.Entry<String, byte[]> each : odd.entrySet()) {
       HttpResponse<byte[]> answer = served("/odd/" + each.getKey(), body);
@@ -257,44 +261,58 @@ class SharedBudgetsTest {
     }
     stage.serve(
         "/two",
-        answer("application/json", "{\"usage\":{\"total_tokens\":900},\"usage\":{\"total_tokens\":3}}"));
+        answer(
+            "application/json",
+            "{\"usage\":{\"total_tokens\":900},\"usage\":{\"total_tokens\":3}}"));
     assertThat(served("/two", body).statusCode()).isEqualTo(200);
     requireUsed("two objects", expected += 900);
     stage.serve(
         "/refused",
         exchange ->
-            send(exchange, 400, "application/json", "{\"error\":{}}".getBytes(StandardCharsets.UTF_8)));
+            send(
+                exchange,
+                400,
+                "application/json",
+                "{\"error\":{}}".getBytes(StandardCharsets.UTF_8)));
     assertThat(served("/refused", body).statusCode()).isEqualTo(400);
-    stage.serve("/gzip", exchange -> {
-      exchange.getResponseHeaders().set("Content-Encoding", "gzip");
-      var packed = new ByteArrayOutputStream();
-      try (var gzip = new GZIPOutputStream(packed)) {
-        gzip.write(OPENAI.getBytes(StandardCharsets.UTF_8));
-      }
-      send(exchange, 200, "application/json", packed.toByteArray());
-    });
+    stage.serve(
+        "/gzip",
+        exchange -> {
+          exchange.getResponseHeaders().set("Content-Encoding", "gzip");
+          var packed = new ByteArrayOutputStream();
+          try (var gzip = new GZIPOutputStream(packed)) {
+            gzip.write(OPENAI.getBytes(StandardCharsets.UTF_8));
+          }
+          send(exchange, 200, "application/json", packed.toByteArray());
+        });
     assertThat(served("/gzip", body).statusCode()).isEqualTo(200);
     requireUsed("gzip is unpacked, what was refused costs nothing", expected += COST);
-    stage.serve("/br", exchange -> {
-      exchange.getResponseHeaders().set("Content-Encoding", "br");
-      send(exchange, 200, "application/json", OPENAI.getBytes(StandardCharsets.UTF_8));
-    });
+    stage.serve(
+        "/br",
+        exchange -> {
+          exchange.getResponseHeaders().set("Content-Encoding", "br");
+          send(exchange, 200, "application/json", OPENAI.getBytes(StandardCharsets.UTF_8));
+        });
     assertThat(served("/br", body).statusCode()).isEqualTo(502);
     requireUsed("a coding that cannot be read: what was sent", expected += 100);
-    stage.serve("/gone", exchange -> {
-      exchange.getRequestBody().readAllBytes();
-      exchange.close();
-    });
+    stage.serve(
+        "/gone",
+        exchange -> {
+          exchange.getRequestBody().readAllBytes();
+          exchange.close();
+        });
     assertThat(served("/gone", body).statusCode()).isEqualTo(502);
     requireUsed("no answer at all: what was sent", expected += 100);
-    stage.serve("/cut", exchange -> {
-      exchange.getRequestBody().readAllBytes();
-      exchange.getResponseHeaders().set("Content-Type", "application/json");
-      exchange.sendResponseHeaders(200, 5000);
-      exchange.getResponseBody().write(OPENAI.getBytes(StandardCharsets.UTF_8));
-      exchange.getResponseBody().flush();
-      exchange.close();
-    });
+    stage.serve(
+        "/cut",
+        exchange -> {
+          exchange.getRequestBody().readAllBytes();
+          exchange.getResponseHeaders().set("Content-Type", "application/json");
+          exchange.sendResponseHeaders(200, 5000);
+          exchange.getResponseBody().write(OPENAI.getBytes(StandardCharsets.UTF_8));
+          exchange.getResponseBody().flush();
+          exchange.close();
+        });
     HttpResponse<InputStream> cut =
         client.send(request(first.gatewayUrl(), "/cut", body), BodyHandlers.ofInputStream());
     try (InputStream in = cut.body()) {
@@ -309,22 +327,28 @@ class SharedBudgetsTest {
   void stopInTheMiddle_chargesWhatWentThrough() throws Exception {
     limit("{\"modelTokensPerDay\":1000000,\"concurrentStreams\":5}");
     CountDownLatch stopped = new CountDownLatch(1);
-    byte[] piece = ("data: {\"delta\":\"" + "y".repeat(4000) + "\"}\n\n").getBytes(StandardCharsets.UTF_8);
-    stage.serve("/slow", exchange -> {
-      exchange.getRequestBody().readAllBytes();
-      exchange.getResponseHeaders().set("Content-Type", "text/event-stream");
-      exchange.sendResponseHeaders(200, 0);
-      OutputStream out = exchange.getResponseBody();
-      out.write(ANTHROPIC_EVENTS.substring(0, ANTHROPIC_EVENTS.indexOf("event: content")).getBytes(StandardCharsets.UTF_8));
-      out.write(piece);
-      out.flush();
-      try {
-        stopped.await(60, TimeUnit.SECONDS);
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-      }
-      exchange.close();
-    });
+    byte[] piece =
+        ("data: {\"delta\":\"" + "y".repeat(4000) + "\"}\n\n").getBytes(StandardCharsets.UTF_8);
+    stage.serve(
+        "/slow",
+        exchange -> {
+          exchange.getRequestBody().readAllBytes();
+          exchange.getResponseHeaders().set("Content-Type", "text/event-stream");
+          exchange.sendResponseHeaders(200, 0);
+          OutputStream out = exchange.getResponseBody();
+          out.write(
+              ANTHROPIC_EVENTS
+                  .substring(0, ANTHROPIC_EVENTS.indexOf("event: content"))
+                  .getBytes(StandardCharsets.UTF_8));
+          out.write(piece);
+          out.flush();
+          try {
+            stopped.await(60, TimeUnit.SECONDS);
+          } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+          }
+          exchange.close();
+        });
     HttpResponse<InputStream> open =
         client.send(request(first.gatewayUrl(), "/slow", "{}"), BodyHandlers.ofInputStream());
     assertThat(open.statusCode()).isEqualTo(200);
@@ -365,8 +389,7 @@ class SharedBudgetsTest {
   @Test
   void gatewayThatIsKilledWithStreamsOpen_leavesThemToTheOthers() throws Exception {
     limit("{\"concurrentStreams\":3}");
-    try (BrokerProcess third =
-        BrokerProcess.replica(first, folder, stage.replicaOf(first))) {
+    try (BrokerProcess third = BrokerProcess.replica(first, folder, stage.replicaOf(first))) {
       List<InputStream> open = new ArrayList<>();
       await()
           .atMost(Duration.ofSeconds(30))
@@ -407,8 +430,11 @@ class SharedBudgetsTest {
         caller
             .getOutputStream()
             .write(
-                ("GET /d/openai/stream HTTP/1.1\r\nHost: " + gateway.getAuthority() + "\r\nAuthorization: Bearer "
-                        + token + "\r\n\r\n")
+                ("GET /d/openai/stream HTTP/1.1\r\nHost: "
+                        + gateway.getAuthority()
+                        + "\r\nAuthorization: Bearer "
+                        + token
+                        + "\r\n\r\n")
                     .getBytes(StandardCharsets.ISO_8859_1));
         Thread.sleep(random.nextInt(25));
         if (random.nextBoolean()) {
@@ -429,7 +455,9 @@ class SharedBudgetsTest {
     limit("{\"modelTokensPerDay\":20000}");
     await()
         .atMost(Duration.ofSeconds(20))
-        .until(() -> served("/v1/openai", "{}").statusCode() == 200 && usage("modelTokensPerDay").get("held").asLong() > 100);
+        .until(() ->
+            served("/v1/openai", "{}").statusCode() == 200
+                && usage("modelTokensPerDay").get("held").asLong() > 100);
     try (var database = first.database()) {
       database.setAutoCommit(false);
       database.createStatement().execute("LOCK TABLE grant_budget IN ACCESS EXCLUSIVE MODE");
