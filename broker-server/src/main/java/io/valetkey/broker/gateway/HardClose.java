@@ -3,7 +3,7 @@ package io.valetkey.broker.gateway;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelOption;
 import io.vertx.core.http.HttpConnection;
-import io.vertx.core.net.impl.VertxConnection;
+import io.vertx.core.net.impl.ConnectionBase;
 
 /**
  * Ends a connection at once, so that nothing which still waits is delivered. An ordinary close
@@ -16,7 +16,7 @@ final class HardClose {
 
   /** Safe on any thread; the connection must not be shared by exchanges. */
   static void of(HttpConnection connection) {
-    Channel channel = ((VertxConnection) connection).channel();
+    Channel channel = ((ConnectionBase) connection).channel();
     if (channel.eventLoop().inEventLoop()) {
       now(channel);
     } else {

@@ -43,9 +43,22 @@ final class TestCertificates {
   }
 
   SSLContext valid(String name) throws Exception {
+    SSLContext context = SSLContext.getInstance("TLS");
+    context.init(validKeys(name).getKeyManagers(), null, null);
+    return context;
+  }
+
+  KeyManagerFactory validKeys(String name) throws Exception {
     KeyPair keys = keys();
-    return context(
+    return factory(
         keys, sign(new X500Name("CN=x"), keys, new X500Name("CN=Test CA"), caKeys, name, 1, false));
+  }
+
+  /** For a client that trusts the CA and nothing else. */
+  SSLContext trusting() throws Exception {
+    SSLContext context = SSLContext.getInstance("TLS");
+    context.init(null, trust().getTrustManagers(), null);
+    return context;
   }
 
   SSLContext expired(String name) throws Exception {
@@ -62,14 +75,19 @@ final class TestCertificates {
   }
 
   private static SSLContext context(KeyPair keys, X509Certificate certificate) throws Exception {
+    SSLContext context = SSLContext.getInstance("TLS");
+    context.init(factory(keys, certificate).getKeyManagers(), null, null);
+    return context;
+  }
+
+  private static KeyManagerFactory factory(KeyPair keys, X509Certificate certificate)
+      throws Exception {
     KeyStore store = KeyStore.getInstance("PKCS12");
     store.load(null, null);
     store.setKeyEntry("k", keys.getPrivate(), new char[0], new X509Certificate[] {certificate});
     var factory = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
     factory.init(store, new char[0]);
-    SSLContext context = SSLContext.getInstance("TLS");
-    context.init(factory.getKeyManagers(), null, null);
-    return context;
+    return factory;
   }
 
   private static X509Certificate sign(

@@ -27,6 +27,7 @@ import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
+import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.TrustManagerFactory;
 
 /**
@@ -78,13 +79,38 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   }
 
   TestGateway(int upstreamPort, TrustManagerFactory trust, Duration idle, Duration webSocketIdle) {
-    this(upstreamPort, trust, idle, webSocketIdle, Duration.ofSeconds(2), Duration.ofSeconds(1));
+    this(
+        upstreamPort,
+        trust,
+        idle,
+        webSocketIdle,
+        Duration.ofSeconds(2),
+        Duration.ofSeconds(1),
+        null);
   }
 
   /** With other bounds for handshakes and heads, for programs that take their time to start. */
   TestGateway(
       int upstreamPort, TrustManagerFactory trust, Duration idle, Duration connect, Duration head) {
-    this(upstreamPort, trust, idle, Duration.ofMinutes(5), connect, head);
+    this(upstreamPort, trust, idle, Duration.ofMinutes(5), connect, head, null);
+  }
+
+  /** With a certificate of its own, and with it HTTP/2. */
+  TestGateway(int upstreamPort, TrustManagerFactory trust, KeyManagerFactory own) {
+    this(upstreamPort, trust, own, Duration.ofSeconds(60));
+  }
+
+  /** The same with another bound for connections on which nothing happens. */
+  TestGateway(int upstreamPort, TrustManagerFactory trust, KeyManagerFactory own, Duration keep) {
+    this(
+        upstreamPort,
+        trust,
+        Duration.ofSeconds(30),
+        Duration.ofMinutes(5),
+        Duration.ofSeconds(5),
+        Duration.ofSeconds(5),
+        own,
+        keep);
   }
 
   private TestGateway(
@@ -93,7 +119,20 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
       Duration idle,
       Duration webSocketIdle,
       Duration connect,
-      Duration head) {
+      Duration head,
+      KeyManagerFactory own) {
+    this(upstreamPort, trust, idle, webSocketIdle, connect, head, own, Duration.ofSeconds(60));
+  }
+
+  private TestGateway(
+      int upstreamPort,
+      TrustManagerFactory trust,
+      Duration idle,
+      Duration webSocketIdle,
+      Duration connect,
+      Duration head,
+      KeyManagerFactory own,
+      Duration keepAlive) {
     this.upstreamPort = upstreamPort;
     var settings =
         new GatewaySettings(
@@ -104,7 +143,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             head,
             idle,
             webSocketIdle,
-            Duration.ofSeconds(60),
+            keepAlive,
             Duration.ofSeconds(2));
     var resolver =
         new Resolver(
@@ -123,7 +162,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             this,
             live,
             trust,
-            null,
+            own,
             telemetry(),
             Clock.systemUTC());
     forward =
