@@ -39,4 +39,7 @@ interface CallerLeg {
 
   /** The same for a stop: nothing of the answer that waits in our buffers is delivered any more. */
   void cutHard();
+
+  /** Whether trailers of an answer are part of it here, and its head goes out before its body. */
+  boolean passesTrailers();
 }

@@ -153,6 +153,11 @@ final class Conversation {
     }
   }
 
+  /** Whether trailers of an answer are part of it for this caller. */
+  boolean passesTrailers() {
+    return leg.passesTrailers();
+  }
+
   /** Whether a part of the request's body has not been read. */
   boolean hasUnreadBody() {
     return leg.hasUnreadBody();

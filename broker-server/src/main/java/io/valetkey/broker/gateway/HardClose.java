@@ -2,6 +2,7 @@ package io.valetkey.broker.gateway;
 
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelOption;
+import io.netty.channel.ChannelOutboundBuffer;
 import io.vertx.core.http.HttpConnection;
 import io.vertx.core.net.impl.ConnectionBase;
 
@@ -21,6 +22,18 @@ final class HardClose {
       now(channel);
     } else {
       channel.eventLoop().execute(() -> now(channel));
+    }
+  }
+
+  /**
+   * The same for a connection that streams share, on its event loop, and only if something waits on
+   * it: a peer that does not read would get what came before a reset whenever it likes.
+   */
+  static void ifStuck(HttpConnection connection) {
+    Channel channel = ((ConnectionBase) connection).channel();
+    ChannelOutboundBuffer waiting = channel.unsafe().outboundBuffer();
+    if (waiting != null && waiting.totalPendingWriteBytes() > 0) {
+      now(channel);
     }
   }
 

@@ -79,4 +79,9 @@ final class Http1Leg implements CallerLeg {
   public void cutHard() {
     HardClose.of(request.connection());
   }
+
+  @Override
+  public boolean passesTrailers() {
+    return false;
+  }
 }

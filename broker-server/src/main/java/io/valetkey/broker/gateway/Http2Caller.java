@@ -1,7 +1,6 @@
 package io.valetkey.broker.gateway;
 
 import io.netty.channel.Channel;
-import io.netty.channel.ChannelOutboundBuffer;
 import io.netty.handler.codec.http2.Http2ConnectionHandler;
 import io.netty.handler.codec.http2.Http2Stream;
 import io.netty.util.AttributeKey;
@@ -106,14 +105,6 @@ final class Http2Caller {
     Http2Stream stream =
         handler == null ? null : handler.connection().stream((int) request.streamId());
     return stream != null && stream.state().remoteSideOpen();
-  }
-
-  /** A peer that does not read would get what waits before the reset, whenever it likes. */
-  void dropIfStuck() {
-    ChannelOutboundBuffer waiting = channel.unsafe().outboundBuffer();
-    if (waiting != null && waiting.totalPendingWriteBytes() > 0) {
-      HardClose.now(channel);
-    }
   }
 
   private void answered() {

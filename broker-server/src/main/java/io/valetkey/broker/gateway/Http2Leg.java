@@ -67,7 +67,12 @@ final class Http2Leg implements CallerLeg {
   @Override
   public void cutHard() {
     reset(Http2Error.CANCEL);
-    caller.dropIfStuck();
+    HardClose.ifStuck(request.connection());
+  }
+
+  @Override
+  public boolean passesTrailers() {
+    return true;
   }
 
   private void reset(Http2Error code) {

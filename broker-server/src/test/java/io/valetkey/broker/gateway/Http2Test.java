@@ -319,6 +319,21 @@ class Http2Test {
   }
 
   @Test
+  void renewedCertificate_isShownToCallersOfHttp2Too() throws Exception {
+    var renewed = CERTIFICATES.validKeys("localhost");
+    gateway.server.renew(renewed);
+    await()
+        .until(() -> {
+          try (TestHttp2 next = TestHttp2.open(gateway.server.port(), CERTIFICATES.trusting())) {
+            assertThat(next.answer(next.request(true, "GET", "/d/up/v1/a")).status())
+                .isEqualTo(200);
+            return next.certificate().equals(TestCertificates.chain(renewed));
+          }
+        });
+    assertThat(caller.answer(caller.request(true, "GET", "/d/up/v1/a")).status()).isEqualTo(200);
+  }
+
+  @Test
   void cleartext_isNeverSpoken() throws Exception {
     try (var plain = new TestGateway(upstream.port(), CERTIFICATES.trust());
         TestHttp caller = plain.caller()) {

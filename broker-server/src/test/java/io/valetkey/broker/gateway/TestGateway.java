@@ -63,6 +63,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
 
   volatile ProblemCode undecidable;
   volatile boolean auditDown;
+  volatile boolean http2;
   volatile boolean stopped;
   final Set<String> ended = java.util.concurrent.ConcurrentHashMap.newKeySet();
   volatile boolean current = true;
@@ -259,6 +260,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             timeout,
             maxStream,
             1 << 20,
+            http2,
             false,
             Map.of("s", scope),
             rules);

@@ -8,8 +8,8 @@ import io.netty.handler.codec.http2.Http2Headers;
 import java.io.ByteArrayOutputStream;
 import java.io.DataInputStream;
 import java.io.IOException;
-import java.net.Socket;
 import java.nio.charset.StandardCharsets;
+import java.security.cert.Certificate;
 import java.util.ArrayList;
 import java.util.List;
 import javax.net.ssl.SSLContext;
@@ -63,7 +63,7 @@ final class TestHttp2 implements AutoCloseable {
     }
   }
 
-  private final Socket socket;
+  private final SSLSocket socket;
   private final DataInputStream in;
   private final DefaultHttp2HeadersDecoder decoder = new DefaultHttp2HeadersDecoder(true, 1 << 20);
   private int next = 1;
@@ -89,6 +89,18 @@ final class TestHttp2 implements AutoCloseable {
     return caller.frame(SETTINGS, 0, 0, new byte[0]);
   }
 
+  /** The other side: a server that says what a test wants it to say. */
+  static TestHttp2 serve(SSLSocket socket) throws IOException {
+    SSLParameters parameters = socket.getSSLParameters();
+    parameters.setApplicationProtocols(new String[] {"h2"});
+    socket.setSSLParameters(parameters);
+    TestHttp2 server = new TestHttp2(socket);
+    if (server.in.readNBytes(PREFACE.length()).length < PREFACE.length()) {
+      throw new IOException("closed before it began");
+    }
+    return server.frame(SETTINGS, 0, 0, new byte[0]);
+  }
+
   /** The TLS alone. */
   static TestHttp2 connect(SSLSocket socket) throws IOException {
     SSLParameters parameters = socket.getSSLParameters();
@@ -99,6 +111,11 @@ final class TestHttp2 implements AutoCloseable {
       throw new IOException("ALPN chose " + socket.getApplicationProtocol());
     }
     return new TestHttp2(socket);
+  }
+
+  /** What the other side has shown. */
+  Certificate certificate() throws IOException {
+    return socket.getSession().getPeerCertificates()[0];
   }
 
   TestHttp2 raw(byte[] bytes) throws IOException {
@@ -165,6 +182,14 @@ final class TestHttp2 implements AutoCloseable {
                 "Bearer good"));
     fields.addAll(List.of(more));
     return begin(end, fields.toArray(String[]::new));
+  }
+
+  TestHttp2 answer(int stream, boolean end, String... namesAndValues) throws IOException {
+    return frame(HEADERS, END_HEADERS | (end ? END_STREAM : 0), stream, block(namesAndValues));
+  }
+
+  TestHttp2 reset(int stream, int code) throws IOException {
+    return frame(RST_STREAM, 0, stream, new byte[] {0, 0, 0, (byte) code});
   }
 
   TestHttp2 data(int stream, boolean end, String text) throws IOException {
