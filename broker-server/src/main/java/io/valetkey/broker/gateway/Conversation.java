@@ -3,7 +3,6 @@ package io.valetkey.broker.gateway;
 import io.valetkey.broker.gateway.LiveExchanges.Ending;
 import io.valetkey.broker.problem.ProblemCode;
 import io.vertx.core.Context;
-import io.vertx.core.Vertx;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.http.HttpServerResponse;
@@ -34,10 +33,6 @@ final class Conversation {
       DeferredRecords deferred,
       GatewayTelemetry telemetry) {}
 
-  /** How long a refused caller may go on sending, so that it gets to read the answer. */
-  private static final long LINGER_MILLIS = 500;
-
-  private final Vertx vertx;
   private final Context context;
   private final HttpServerRequest request;
   private final HttpServerResponse response;
@@ -46,8 +41,7 @@ final class Conversation {
   private final BooleanSupplier current;
   private final DeferredRecords deferred;
   private final GatewayTelemetry telemetry;
-  private final Runnable onEnd;
-  private final BooleanSupplier mayTunnel;
+  private final CallerLeg leg;
   private Runnable upstream = () -> {};
   private @Nullable Consumer<ProblemCode> tunnel;
   private boolean ended;
@@ -60,18 +54,14 @@ final class Conversation {
   private long maxNanos = Long.MAX_VALUE;
 
   Conversation(
-      Vertx vertx,
       Context context,
       HttpServerRequest request,
       Way way,
       Trail trail,
       LiveExchanges live,
       Bounds bounds,
-      Alarm alarm,
-      Runnable onEnd,
-      BooleanSupplier mayTunnel) {
-    this.mayTunnel = mayTunnel;
-    this.vertx = vertx;
+      CallerLeg leg) {
+    this.leg = leg;
     this.context = context;
     this.request = request;
     this.response = request.response();
@@ -79,8 +69,7 @@ final class Conversation {
     this.current = bounds.current();
     this.deferred = bounds.deferred();
     this.telemetry = bounds.telemetry();
-    this.alarm = alarm;
-    this.onEnd = onEnd;
+    this.alarm = leg.alarm();
     this.exchange = new Exchange(trail, live, way, this::endFromOutside);
     response.exceptionHandler(e -> abandoned());
     response.closeHandler(v -> abandoned());
@@ -161,13 +150,23 @@ final class Conversation {
   void answering() {
     answering = true;
     if (draining.getAsBoolean()) {
-      response.putHeader("Connection", "close");
+      leg.lastAnswer();
     }
+  }
+
+  /** Whether trailers of an answer are part of it for this caller. */
+  boolean passesTrailers() {
+    return leg.passesTrailers();
+  }
+
+  /** Whether a part of the request's body has not been read. */
+  boolean hasUnreadBody() {
+    return leg.hasUnreadBody();
   }
 
   /** Takes the connection out of HTTP, if the caller has sent nothing but its request. */
   boolean mayTunnel() {
-    return mayTunnel.getAsBoolean();
+    return leg.mayTunnel();
   }
 
   /**
@@ -211,7 +210,7 @@ final class Conversation {
   /** Ends the request's part too, after an answer that came before the whole request was read. */
   void abort() {
     upstream.run();
-    linger();
+    leg.endRequest();
   }
 
   /** What the answer to a refusal says that is worth trying again, if this one is. */
@@ -233,9 +232,9 @@ final class Conversation {
     } else if (answering) {
       // A cut does not wait for its record.
       if (code == Ending.STOPPED.code()) {
-        HardClose.of(request.connection());
+        leg.cutHard();
       } else {
-        cut();
+        leg.cut();
       }
     }
   }
@@ -248,7 +247,7 @@ final class Conversation {
     UUID id = exchange.unservedFor(Ending.STALE, deferred);
     telemetry.unserved(exchange, Ending.STALE.code(), traceparent());
     if (answering) {
-      HardClose.of(request.connection());
+      leg.cutHard();
     } else {
       answerOrCut(Ending.STALE.code(), id);
     }
@@ -264,44 +263,18 @@ final class Conversation {
     if (retryAfterSeconds > 1 && problem.code() == ProblemCode.BUDGET_EXCEEDED) {
       response.putHeader("Retry-After", String.valueOf(retryAfterSeconds));
     }
-    boolean close = code.status() == 400 || hasUnreadBody() || draining.getAsBoolean();
-    if (close) {
-      response.putHeader("Connection", "close");
+    boolean last = leg.isSpoiltBy(code) || draining.getAsBoolean();
+    if (last) {
+      leg.lastAnswer();
     }
     var _ =
         response
             .end(problem.json())
             .onComplete(done -> {
-              if (close) {
-                linger();
+              if (last || leg.hasUnreadBody()) {
+                leg.endRequest();
               }
             });
-  }
-
-  /** The end of a paused request is not seen either, so its header fields tell. */
-  private boolean hasUnreadBody() {
-    String length = request.getHeader("content-length");
-    boolean announced = length != null && !length.equals("0");
-    return !request.isEnded() && (announced || request.getHeader("transfer-encoding") != null);
-  }
-
-  /**
-   * Reads on for a moment before the connection is closed: closing at once would drop the answer.
-   */
-  private void linger() {
-    if (!hasUnreadBody()) {
-      request.connection().close();
-      return;
-    }
-    request.handler(ignored -> {});
-    request.endHandler(v -> request.connection().close());
-    request.resume();
-    vertx.setTimer(LINGER_MILLIS, id -> request.connection().close());
-  }
-
-  /** Without a last chunk, and short of a stated length: a cut body never looks complete. */
-  private void cut() {
-    request.connection().close();
   }
 
   /** The caller has gone, or its connection is broken. */
@@ -326,7 +299,7 @@ final class Conversation {
       return false;
     }
     ended = true;
-    onEnd.run();
+    leg.ended();
     alarm.clear();
     return true;
   }

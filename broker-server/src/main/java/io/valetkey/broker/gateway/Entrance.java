@@ -4,7 +4,7 @@ import io.netty.channel.Channel;
 import io.netty.util.AttributeKey;
 import io.valetkey.broker.problem.ProblemCode;
 import io.vertx.core.http.HttpConnection;
-import io.vertx.core.net.impl.VertxConnection;
+import io.vertx.core.net.impl.ConnectionBase;
 import java.util.UUID;
 
 /**
@@ -24,7 +24,7 @@ abstract sealed class Entrance {
 
   /** The entrance of a connection; the base URL unless somebody said otherwise. */
   static Entrance of(HttpConnection connection) {
-    Entrance known = ((VertxConnection) connection).channel().attr(KEY).get();
+    Entrance known = ((ConnectionBase) connection).channel().attr(KEY).get();
     return known == null ? BaseUrl.INSTANCE : known;
   }
 

@@ -5,6 +5,8 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpClientResponse;
 import io.vertx.core.http.HttpServerResponse;
+import io.vertx.core.http.HttpVersion;
+import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -29,6 +31,7 @@ final class FilterAnswer {
   private final Admission.Admitted admitted;
   private final GatewaySettings settings;
   private final HttpServerResponse out;
+  private final Duration idle;
   private final Scrubber scrubber;
   private final Scrubber.Stream body;
   private @Nullable GzipBody gzip;
@@ -50,6 +53,7 @@ final class FilterAnswer {
     this.out = conversation.response();
     this.scrubber = scrubber;
     this.body = scrubber.stream();
+    this.idle = Forward.idle(admitted, settings);
   }
 
   /**
@@ -74,10 +78,10 @@ final class FilterAnswer {
       usage = UsageReader.of(received.first("content-type"));
       conversation.exchange().usage(usage);
     }
-    conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
+    conversation.expect(idle, ProblemCode.UPSTREAM_TIMEOUT);
     response.exceptionHandler(
         e -> conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer broke off"));
-    response.endHandler(v -> end(uploaded));
+    response.endHandler(v -> end(response, uploaded));
     response.handler(chunk -> chunk(response, chunk));
   }
 
@@ -88,6 +92,11 @@ final class FilterAnswer {
       gzip = new GzipBody();
     }
     boolean plain = codings.isEmpty() || codings.equals(List.of("identity"));
+    // Messages of gRPC have codings of their own, which were not asked for either.
+    List<String> messages = received.members("grpc-encoding");
+    if (!messages.isEmpty() && !messages.equals(List.of("identity"))) {
+      return false;
+    }
     // 101 would be a tunnel that nobody asked for.
     return response.statusCode() >= 200 && (plain || gzipped || !hasBody(response));
   }
@@ -106,6 +115,10 @@ final class FilterAnswer {
     String length = filtered.first("content-length");
     if (hasBody(response) && length == null) {
       out.setChunked(true);
+      if (conversation.passesTrailers() && !filtered.has("grpc-status")) {
+        // A caller of both directions may wait for it; a call that has failed has nothing else.
+        var _ = out.writeHead();
+      }
     } else if (hasBody(response) && LENGTH.matcher(length).matches()) {
       missing = Long.parseLong(length);
     }
@@ -136,7 +149,7 @@ final class FilterAnswer {
     if (!conversation.mayPassOn()) {
       return;
     }
-    conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
+    conversation.expect(idle, ProblemCode.UPSTREAM_TIMEOUT);
     try {
       byte[] bytes = chunk.getBytes();
       byte[] plain = gzip == null ? bytes : gzip.unpack(bytes);
@@ -155,7 +168,7 @@ final class FilterAnswer {
     }
   }
 
-  private void end(BooleanSupplier uploaded) {
+  private void end(HttpClientResponse response, BooleanSupplier uploaded) {
     if (!conversation.mayPassOn()) {
       return;
     }
@@ -165,12 +178,26 @@ final class FilterAnswer {
     }
     byte[] rest = body.end();
     boolean early = !uploaded.getAsBoolean();
+    passTrailers(response);
     Buffer end = rest.length == 0 ? last : last.appendBytes(rest);
     conversation.exchange().passedToCaller(end.length());
     conversation.complete(end);
     if (early) {
       conversation.abort();
     }
+  }
+
+  /** What an upstream says after its body, by HTTP/2 only. */
+  private void passTrailers(HttpClientResponse response) {
+    if (!conversation.passesTrailers() || response.version() != HttpVersion.HTTP_2) {
+      return;
+    }
+    Fields received = new Fields();
+    response.trailers().forEach((name, value) -> received.add(name, value));
+    HeaderRules.forCallersTrailers(received, admitted.destination().injection().headers())
+        .list()
+        .forEach(field ->
+            out.trailers().add(scrubber.scrub(field.name()), scrubber.scrub(field.value())));
   }
 
   /** The last piece of a body of known length waits for the end, which comes with it. */

@@ -1,5 +1,6 @@
 package io.valetkey.broker.gateway;
 
+import io.netty.handler.codec.http2.Http2Error;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.Trace;
@@ -9,7 +10,10 @@ import io.vertx.core.http.HttpClientRequest;
 import io.vertx.core.http.HttpClientResponse;
 import io.vertx.core.http.HttpClosedException;
 import io.vertx.core.http.HttpServerRequest;
+import io.vertx.core.http.HttpVersion;
+import io.vertx.core.http.StreamResetException;
 import java.net.InetAddress;
+import java.time.Duration;
 import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.TimeoutException;
@@ -21,6 +25,9 @@ import org.jspecify.annotations.Nullable;
  * {@link FilterAnswer}. Sends again only what cannot have been acted upon.
  */
 final class Forward {
+
+  private static final long CANCEL = Http2Error.CANCEL.code();
+  private static final long REFUSED = Http2Error.REFUSED_STREAM.code();
 
   private final Conversation conversation;
   private final UpstreamPools pools;
@@ -114,18 +121,18 @@ final class Forward {
 
   private void send(HttpClientRequest out, UpstreamRequest request, long begun) {
     conversation.exchange().trace().note("connect", "ok", begun);
-    conversation.upstream(() -> {
-      out.reset();
-      HardClose.of(out.connection());
-    });
+    conversation.upstream(() -> cancel(out));
     if (!conversation.mayPassOn()) {
-      out.reset();
+      out.reset(CANCEL);
       return;
     }
     current = out;
     sentNanos = System.nanoTime();
     reused = pools.isReused(out.connection());
     request.fields().list().forEach(field -> out.headers().add(field.name(), field.value()));
+    if (isHttp2(out) && admitted.accepted().fields().members("te").contains("trailers")) {
+      out.putHeader("te", "trailers");
+    }
     conversation.expect(admitted.destination().timeout(), ProblemCode.UPSTREAM_TIMEOUT);
     out.exceptionHandler(e -> broken(out, e));
     out.response().onSuccess(response -> answered(out, response)).onFailure(e -> broken(out, e));
@@ -148,6 +155,32 @@ final class Forward {
     }
   }
 
+  private static boolean isHttp2(HttpClientRequest out) {
+    return out.connection().protocolVersion() == HttpVersion.HTTP_2;
+  }
+
+  /** Of a connection of HTTP/2 only the stream ends: others of the same agent may be on it. */
+  private static void cancel(HttpClientRequest out) {
+    var _ = out.reset(CANCEL);
+    if (isHttp2(out)) {
+      HardClose.ifStuck(out.connection());
+    } else {
+      HardClose.of(out.connection());
+    }
+  }
+
+  /** How long nothing may move; calls of gRPC are kept open like WebSockets. */
+  private Duration idle() {
+    return idle(admitted, settings);
+  }
+
+  static Duration idle(Admission.Admitted admitted, GatewaySettings settings) {
+    String type = admitted.accepted().fields().first("content-type");
+    return type != null && type.startsWith("application/grpc")
+        ? settings.webSocketIdle()
+        : settings.idleTimeout();
+  }
+
   private boolean hasBody() {
     return admitted.accepted().fields().announceBody();
   }
@@ -157,6 +190,10 @@ final class Forward {
     AwsChunked decoder = request.decoder();
     if (length == null) {
       out.setChunked(true);
+      if (isHttp2(out)) {
+        // The upstream may want to answer before the body begins.
+        var _ = out.writeHead();
+      }
     } else {
       out.putHeader("Content-Length", length);
     }
@@ -203,7 +240,7 @@ final class Forward {
     if (!conversation.mayPassOn()) {
       return;
     }
-    conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
+    conversation.expect(idle(), ProblemCode.UPSTREAM_TIMEOUT);
     if (chunk.length() == 0) {
       // All of a piece was framing.
       return;
@@ -273,14 +310,16 @@ final class Forward {
     }
     current = null;
     boolean idempotent = List.of("GET", "HEAD", "OPTIONS").contains(in.method().name());
-    if (failure instanceof HttpClosedException
-        && reused
+    boolean untouched =
+        (failure instanceof HttpClosedException closed && (reused || closed.goAway() != null))
+            || (failure instanceof StreamResetException reset && reset.getCode() == REFUSED);
+    if (untouched
         && !triedIdle
         && !hasBody()
         && idempotent
         && !conversation.response().headWritten()
         && !conversation.hasEnded()) {
-      // An idle connection that the upstream had closed; nothing of an answer came.
+      // An idle connection that the upstream had closed, or a stream that it refused to begin.
       triedIdle = true;
       attempt(admitted.addresses().iterator());
       return;

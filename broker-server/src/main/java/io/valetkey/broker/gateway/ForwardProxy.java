@@ -7,7 +7,8 @@ import io.vertx.core.VerticleBase;
 import io.vertx.core.Vertx;
 import io.vertx.core.http.HttpConnection;
 import io.vertx.core.http.HttpServer;
-import io.vertx.core.net.impl.VertxConnection;
+import io.vertx.core.http.HttpVersion;
+import io.vertx.core.net.impl.ConnectionBase;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -25,10 +26,14 @@ public final class ForwardProxy {
 
   private static final Logger log = LoggerFactory.getLogger(ForwardProxy.class);
 
+  /** A proxy is asked by HTTP/1.1; what is spoken in a tunnel is another matter. */
+  private static final List<HttpVersion> PROTOCOLS = List.of(HttpVersion.HTTP_1_1);
+
   private final Vertx vertx;
   private final GatewayServer gateway;
   private final ForwardSettings settings;
   private final ProxyGate.Shared shared;
+  private final Http2Tunnel http2;
   private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
   private volatile @Nullable KeyManagerFactory own;
 
@@ -52,6 +57,7 @@ public final class ForwardProxy {
     this.gateway = gateway;
     this.settings = settings;
     this.shared = gateway.shared(certificates);
+    this.http2 = gateway.http2Tunnel();
     this.own = settings.tls() ? own : null;
   }
 
@@ -77,7 +83,7 @@ public final class ForwardProxy {
     for (HttpServer server : servers) {
       var _ =
           server
-              .updateSSLOptions(gateway.tls(renewed))
+              .updateSSLOptions(gateway.tls(renewed, PROTOCOLS))
               .onFailure(e -> log.error("The renewed certificate is not used by the proxy", e));
     }
   }
@@ -91,7 +97,7 @@ public final class ForwardProxy {
 
     @Override
     public Future<?> start() {
-      HttpServer server = gateway.server(own, ForwardProxy.this::connected);
+      HttpServer server = gateway.server(own, PROTOCOLS, ForwardProxy.this::connected);
       int port = settings.port() == 0 ? -2 : settings.port();
       return server.listen(port, settings.host()).onSuccess(servers::add);
     }
@@ -99,8 +105,10 @@ public final class ForwardProxy {
 
   private void connected(HttpConnection connection) {
     gateway.guard(connection);
-    Channel channel = ((VertxConnection) connection).channel();
+    var base = (ConnectionBase) connection;
+    Channel channel = base.channel();
     Entrance.AbsoluteForm.INSTANCE.take(channel);
-    channel.pipeline().addBefore("wireGuard", "proxyGate", new ProxyGate(shared));
+    var gate = new ProxyGate(shared, tunnel -> http2.begin(base.context(), tunnel));
+    channel.pipeline().addBefore("wireGuard", "proxyGate", gate);
   }
 }

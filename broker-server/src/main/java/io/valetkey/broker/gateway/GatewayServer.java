@@ -1,5 +1,7 @@
 package io.valetkey.broker.gateway;
 
+import io.netty.channel.Channel;
+import io.netty.handler.timeout.IdleStateHandler;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -18,7 +20,7 @@ import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.http.HttpVersion;
 import io.vertx.core.net.KeyCertOptions;
 import io.vertx.core.net.ServerSSLOptions;
-import io.vertx.core.net.impl.VertxConnection;
+import io.vertx.core.net.impl.ConnectionBase;
 import java.time.Clock;
 import java.util.ArrayList;
 import java.util.List;
@@ -44,6 +46,8 @@ public final class GatewayServer {
 
   private static final Logger log = LoggerFactory.getLogger(GatewayServer.class);
   private static final int HEADER_BYTES = 32 * 1024;
+  private static final List<HttpVersion> PROTOCOLS =
+      List.of(HttpVersion.HTTP_2, HttpVersion.HTTP_1_1);
   private static final int REQUEST_LINE_BYTES = 16 * 1024;
   private static final Set<String> TLS_VERSIONS = Set.of("TLSv1.3", "TLSv1.2");
   private static final long COUNTS_MILLIS = 60_000;
@@ -151,7 +155,7 @@ public final class GatewayServer {
 
     @Override
     public Future<?> start() {
-      HttpServer server = server(own, GatewayServer.this::guard);
+      HttpServer server = server(own, PROTOCOLS, GatewayServer.this::guard);
       // To Vert.x any free port is a negative one, if all listeners are to share it.
       int port = settings.port() == 0 ? -1 : settings.port();
       return server.listen(port, settings.host()).onSuccess(servers::add);
@@ -172,20 +176,22 @@ public final class GatewayServer {
    * A server whose requests this gateway carries out. It does not listen yet.
    *
    * @param keys its certificate and key; null for plain HTTP
+   * @param protocols what is spoken over TLS, as ALPN names it, the best first
    * @param onConnection must call {@link #guard} first
    */
-  HttpServer server(@Nullable KeyManagerFactory keys, Handler<HttpConnection> onConnection) {
-    HttpServerOptions options =
-        new HttpServerOptions()
-            .setHttp2ClearTextEnabled(false)
-            .setMaxHeaderSize(HEADER_BYTES)
-            .setMaxInitialLineLength(REQUEST_LINE_BYTES)
-            .setDecompressionSupported(false)
-            .setCompressionSupported(false);
+  HttpServer server(
+      @Nullable KeyManagerFactory keys,
+      List<HttpVersion> protocols,
+      Handler<HttpConnection> onConnection) {
+    HttpServerOptions options = options();
     if (keys != null) {
       options
           .setSsl(true)
-          .setUseAlpn(false)
+          .setUseAlpn(true)
+          .setAlpnVersions(protocols)
+          // Until HTTP begins; from then on the guard of the connection keeps the time.
+          .setReadIdleTimeout((int) settings.headTimeout().toMillis())
+          .setIdleTimeoutUnit(TimeUnit.MILLISECONDS)
           .setKeyCertOptions(KeyCertOptions.wrap(keys))
           .setEnabledSecureTransportProtocols(TLS_VERSIONS)
           .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
@@ -198,8 +204,30 @@ public final class GatewayServer {
         .invalidRequestHandler(this::invalid);
   }
 
-  ServerSSLOptions tls(KeyManagerFactory keys) {
+  private static HttpServerOptions options() {
+    return new HttpServerOptions()
+        .setHttp2ClearTextEnabled(false)
+        .setInitialSettings(Http2Bounds.settings())
+        .setHttp2ConnectionWindowSize(Http2Bounds.CONNECTION_WINDOW)
+        .setHttp2RstFloodMaxRstFramePerWindow(Http2Bounds.RESETS)
+        .setHttp2RstFloodWindowDuration(Http2Bounds.RESET_SECONDS)
+        .setHttp2RstFloodWindowDurationTimeUnit(TimeUnit.SECONDS)
+        .setHttp2MaxSmallContinuationFrames(Http2Bounds.SMALL_CONTINUATIONS)
+        .setMaxHeaderSize(HEADER_BYTES)
+        .setMaxInitialLineLength(REQUEST_LINE_BYTES)
+        .setDecompressionSupported(false)
+        .setCompressionSupported(false);
+  }
+
+  /** HTTP/2 for tunnels, with the bounds that it has at our own port. */
+  Http2Tunnel http2Tunnel() {
+    return new Http2Tunnel(options(), settings.headTimeout(), this::guard, this::handle);
+  }
+
+  ServerSSLOptions tls(KeyManagerFactory keys, List<HttpVersion> protocols) {
     return new ServerSSLOptions()
+        .setUseAlpn(true)
+        .setApplicationLayerProtocols(protocols.stream().map(HttpVersion::alpnName).toList())
         .setKeyCertOptions(KeyCertOptions.wrap(keys))
         .setEnabledSecureTransportProtocols(TLS_VERSIONS)
         .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
@@ -222,7 +250,7 @@ public final class GatewayServer {
     for (HttpServer server : servers) {
       var _ =
           server
-              .updateSSLOptions(tls(renewed))
+              .updateSSLOptions(tls(renewed, PROTOCOLS))
               .onFailure(e -> log.error("The renewed certificate of the gateway is not used", e));
     }
   }
@@ -280,7 +308,19 @@ public final class GatewayServer {
 
   /** Puts the guard before the parser of a connection. */
   void guard(HttpConnection connection) {
-    var pipeline = ((VertxConnection) connection).channel().pipeline();
+    var pipeline = ((ConnectionBase) connection).channel().pipeline();
+    if (pipeline.get(IdleStateHandler.class) != null) {
+      pipeline.remove(IdleStateHandler.class);
+    }
+    if (connection.protocolVersion() == HttpVersion.HTTP_2) {
+      Http2Caller.watch(
+          connection,
+          settings,
+          code -> {
+            var _ = unread(connection, code);
+          });
+      return;
+    }
     pipeline.addBefore(
         "httpDecoder",
         "wireGuard",
@@ -289,10 +329,15 @@ public final class GatewayServer {
   }
 
   private CompletableFuture<UUID> refusedOnTheWire(HttpConnection connection) {
-    telemetry.unreadable(ProblemCode.INVALID_REQUEST);
+    return unread(connection, ProblemCode.INVALID_REQUEST);
+  }
+
+  /** Puts on record what was refused before there was a request. */
+  private CompletableFuture<UUID> unread(HttpConnection connection, ProblemCode code) {
+    telemetry.unreadable(code);
     Way way = Entrance.of(connection).way();
     return new Exchange(trail, live, way, why -> CompletableFuture.completedFuture(null))
-        .unserved(ProblemCode.INVALID_REQUEST, "the bytes are not one unambiguous request");
+        .unserved(code, "the bytes are not one unambiguous request");
   }
 
   private void invalid(HttpServerRequest request) {
@@ -312,13 +357,11 @@ public final class GatewayServer {
     request.pause();
     Entrance entrance = Entrance.of(request.connection());
     Conversation conversation = conversation(request, entrance);
-    if (request.version() != HttpVersion.HTTP_1_1) {
+    if (request.version() == HttpVersion.HTTP_1_0) {
       conversation.fail(ProblemCode.INVALID_REQUEST, "not HTTP/1.1");
       return;
     }
-    Fields fields = new Fields();
-    request.headers().forEach((name, value) -> fields.add(name, value));
-    var head = new Guard.Head(request.method().name(), request.uri(), fields);
+    Guard.Head head = head(request, conversation);
     Context context = conversation.context();
     CompletableFuture<Admission.Admitted> answer =
         admission.admit(
@@ -361,21 +404,26 @@ public final class GatewayServer {
     }
   }
 
+  private static Guard.Head head(HttpServerRequest request, Conversation conversation) {
+    if (request.version() == HttpVersion.HTTP_2) {
+      return Http2Head.of(request, conversation.hasUnreadBody());
+    }
+    Fields fields = new Fields();
+    request.headers().forEach((name, value) -> fields.add(name, value));
+    return new Guard.Head(request.method().name(), request.uri(), fields);
+  }
+
   private Conversation conversation(HttpServerRequest request, Entrance entrance) {
-    var pipeline = ((VertxConnection) request.connection()).channel().pipeline();
-    WireGuardHandler guard = pipeline.get(WireGuardHandler.class);
-    guard.begun();
     return new Conversation(
-        vertx,
-        vertx.getOrCreateContext(),
-        request,
-        entrance.way(),
-        trail,
-        live,
-        bounds,
-        guard.exchangeAlarm(),
-        guard::ended,
-        guard::tunnel);
+        vertx.getOrCreateContext(), request, entrance.way(), trail, live, bounds, leg(request));
+  }
+
+  private CallerLeg leg(HttpServerRequest request) {
+    Channel channel = ((ConnectionBase) request.connection()).channel();
+    Http2Caller caller = Http2Caller.of(channel);
+    return caller == null
+        ? new Http1Leg(vertx, request, channel.pipeline().get(WireGuardHandler.class))
+        : new Http2Leg(caller, request);
   }
 
   private <T> T await(java.util.concurrent.CompletionStage<T> stage) {

@@ -25,8 +25,14 @@ final class Guard {
    * The first line and the header section of a request.
    *
    * @param target the request target as it was received
+   * @param problem what is wrong with it that its parts do not show, or null
    */
-  record Head(String method, String target, Fields fields) {}
+  record Head(String method, String target, Fields fields, @Nullable String problem) {
+
+    Head(String method, String target, Fields fields) {
+      this(method, target, fields, null);
+    }
+  }
 
   /**
    * A request that has one meaning.
@@ -150,6 +156,9 @@ final class Guard {
   }
 
   private static void checkAllButTarget(Head head) {
+    if (head.problem() != null) {
+      throw malformed(head.problem());
+    }
     if (!ScopeRules.METHODS.contains(head.method())) {
       throw malformed("the method is not supported");
     }

@@ -34,7 +34,7 @@ final class HeaderRules {
 
   /** Framing, {@code Host}, {@code Expect} and codings are decided by the gateway itself. */
   private static final Set<String> REBUILT =
-      Set.of("host", "content-length", "expect", "accept-encoding");
+      Set.of("host", "content-length", "expect", "accept-encoding", "grpc-accept-encoding");
 
   private static final Set<String> REQUEST_ONLY =
       Set.of(
@@ -58,6 +58,22 @@ final class HeaderRules {
 
   private static final Set<String> ANSWER_ONLY =
       Set.of("set-cookie", "set-cookie2", "alt-svc", "www-authenticate", "authentication-info");
+
+  /** RFC 9110 section 6.5.1. */
+  private static final Set<String> NOT_IN_TRAILERS =
+      Set.of(
+          "age",
+          "cache-control",
+          "content-encoding",
+          "content-length",
+          "content-range",
+          "content-type",
+          "date",
+          "expires",
+          "host",
+          "location",
+          "retry-after",
+          "vary");
 
   private static final Set<String> KEY_PARAMETERS =
       Set.of(
@@ -140,6 +156,11 @@ final class HeaderRules {
             || DestinationSpec.KNOWN_SLOTS.contains(key)
             || slotHeaders.contains(key)
             || key.startsWith("valetkey-"));
+  }
+
+  /** The same of trailers, where nothing may stand that says how to read the body. */
+  static Fields forCallersTrailers(Fields received, Set<String> slotHeaders) {
+    return forCaller(received, slotHeaders).without(NOT_IN_TRAILERS::contains);
   }
 
   private static boolean isHopByHop(String key, Set<String> named) {

@@ -6,6 +6,7 @@ import io.netty.handler.ssl.ApplicationProtocolConfig;
 import io.netty.handler.ssl.ApplicationProtocolConfig.Protocol;
 import io.netty.handler.ssl.ApplicationProtocolConfig.SelectedListenerFailureBehavior;
 import io.netty.handler.ssl.ApplicationProtocolConfig.SelectorFailureBehavior;
+import io.netty.handler.ssl.ApplicationProtocolNames;
 import io.netty.handler.ssl.SslContext;
 import io.netty.handler.ssl.SslContextBuilder;
 import io.netty.handler.ssl.SslProvider;
@@ -30,8 +31,10 @@ public final class InterceptionCertificates {
 
   private static final String[] VERSIONS = {"TLSv1.3", "TLSv1.2"};
 
-  /** What may be spoken in a tunnel. */
-  private static final String[] PROTOCOLS = {"http/1.1"};
+  /** What may be spoken in a tunnel, the best first. */
+  private static final String[] PROTOCOLS = {
+    ApplicationProtocolNames.HTTP_2, ApplicationProtocolNames.HTTP_1_1
+  };
 
   private volatile @Nullable InterceptionAuthority authority;
   private final AsyncCache<String, SslContext> hosts =

@@ -6,6 +6,8 @@ import io.netty.buffer.Unpooled;
 import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.ChannelPipeline;
+import io.netty.handler.ssl.ApplicationProtocolNames;
 import io.netty.handler.ssl.SslHandler;
 import io.netty.util.ReferenceCountUtil;
 import io.netty.util.concurrent.Future;
@@ -21,6 +23,7 @@ import java.util.Locale;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -30,7 +33,7 @@ import org.slf4j.LoggerFactory;
  * Stands first on each connection of the forward proxy. What begins with anything but CONNECT it
  * passes on and looks at no more. A CONNECT it answers itself; then it looks at the ClientHello,
  * which must name the same host, and puts TLS between itself and the HTTP parser, so that requests
- * in the tunnel reach the gateway like any other.
+ * in the tunnel reach the gateway like any other. What is spoken inside is chosen by ALPN.
  */
 final class ProxyGate extends ChannelInboundHandlerAdapter {
 
@@ -81,14 +84,21 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
   private static final long LAST_WORDS_MILLIS = 200;
 
   private final Shared shared;
+  private final Consumer<ChannelPipeline> onHttp2;
   private final Bytes received = new Bytes();
   private State state = State.HEAD;
   private @Nullable Future<?> deadline;
   private @Nullable Exchange exchange;
   private Tunnels.@Nullable Opened opened;
 
-  ProxyGate(Shared shared) {
+  /**
+   * The gate of one connection.
+   *
+   * @param onHttp2 takes HTTP/1.1 out of the pipeline, because the tunnel speaks HTTP/2
+   */
+  ProxyGate(Shared shared, Consumer<ChannelPipeline> onHttp2) {
     this.shared = shared;
+    this.onHttp2 = onHttp2;
   }
 
   @Override
@@ -201,6 +211,8 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
         .addListener(done -> {
           if (!done.isSuccess()) {
             refuseInside(ctx, "TLS failed: " + done.cause().getClass().getSimpleName());
+          } else if (ApplicationProtocolNames.HTTP_2.equals(tls.applicationProtocol())) {
+            onHttp2.accept(ctx.pipeline());
           }
         });
     ctx.fireChannelRead(Unpooled.wrappedBuffer(hello));
@@ -266,7 +278,7 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
             drop(ctx, why.code(), why.detail());
           } else if (state != State.OPEN) {
             refuse(ctx, why.code(), why.detail());
-          } else if (ctx.pipeline().get(WireGuardHandler.class).isBusy()) {
+          } else if (isBusy(ctx)) {
             var _ =
                 in(ctx, Duration.ofMillis(LAST_WORDS_MILLIS), () -> HardClose.now(ctx.channel()));
           } else {
@@ -275,6 +287,15 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
           done.complete(null);
         });
     return done;
+  }
+
+  private static boolean isBusy(ChannelHandlerContext ctx) {
+    Http2Caller caller = Http2Caller.of(ctx.channel());
+    if (caller != null) {
+      return caller.isBusy();
+    }
+    WireGuardHandler guard = ctx.pipeline().get(WireGuardHandler.class);
+    return guard != null && guard.isBusy();
   }
 
   @Override

@@ -13,6 +13,7 @@ import io.vertx.core.http.HttpClientOptions;
 import io.vertx.core.http.HttpClientRequest;
 import io.vertx.core.http.HttpConnection;
 import io.vertx.core.http.HttpMethod;
+import io.vertx.core.http.HttpVersion;
 import io.vertx.core.http.PoolOptions;
 import io.vertx.core.http.RequestOptions;
 import io.vertx.core.internal.ContextInternal;
@@ -23,6 +24,7 @@ import io.vertx.core.net.TrustOptions;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.time.Duration;
+import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
@@ -47,7 +49,13 @@ final class UpstreamPools {
    * loop is one, because a connection of another loop costs two hops between threads per request.
    */
   private record Key(
-      String agent, String destination, String host, int port, long version, EventLoop loop) {}
+      String agent,
+      String destination,
+      String host,
+      int port,
+      long version,
+      boolean http2,
+      EventLoop loop) {}
 
   private final Vertx vertx;
   private final GatewaySettings settings;
@@ -84,6 +92,8 @@ final class UpstreamPools {
             target.host(),
             target.port(),
             admitted.credential().version(),
+            // A WebSocket begins with HTTP/1.1.
+            target.http2() && admitted.webSocket() == null,
             ((ContextInternal) vertx.getOrCreateContext()).nettyEventLoop());
     HttpClient client = clients.get(key, this::client);
     return client.request(
@@ -153,8 +163,18 @@ final class UpstreamPools {
             .setMaxHeaderSize(HEADER_BYTES)
             .setPipelining(false)
             .setDecompressionSupported(false);
+    if (key.http2()) {
+      options
+          .setProtocolVersion(HttpVersion.HTTP_2)
+          .setUseAlpn(true)
+          .setAlpnVersions(List.of(HttpVersion.HTTP_2, HttpVersion.HTTP_1_1))
+          .setInitialSettings(Http2Bounds.settings().setPushEnabled(false))
+          .setHttp2ConnectionWindowSize(Http2Bounds.CONNECTION_WINDOW)
+          .setHttp2KeepAliveTimeout((int) settings.keepAlive().toSeconds());
+    }
     PoolOptions pool =
         new PoolOptions()
+            .setHttp2MaxSize(CONNECTIONS_PER_POOL)
             .setHttp1MaxSize(CONNECTIONS_PER_POOL)
             .setMaxWaitQueueSize(0)
             .setCleanerPeriod(CLEANER_MILLIS);

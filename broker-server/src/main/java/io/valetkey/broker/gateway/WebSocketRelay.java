@@ -12,7 +12,7 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpConnection;
 import io.vertx.core.net.NetSocket;
-import io.vertx.core.net.impl.VertxConnection;
+import io.vertx.core.net.impl.ConnectionBase;
 import java.security.SecureRandom;
 import java.time.Duration;
 import java.util.concurrent.TimeUnit;
@@ -64,7 +64,7 @@ final class WebSocketRelay {
     this.caller = caller;
     this.upstream = upstream;
     this.connection = conversation.request().connection();
-    this.callersChannel = ((VertxConnection) connection).channel();
+    this.callersChannel = ((ConnectionBase) connection).channel();
     this.scrubber = scrubber;
     this.scrubbed = scrubber.stream();
     this.idle = idle;

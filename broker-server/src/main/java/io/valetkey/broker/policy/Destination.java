@@ -25,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  * @param timeout how long the upstream may take to begin its answer
  * @param maxStream how long one exchange may last
  * @param maxRequestBody the largest request body, in bytes
+ * @param http2 whether the upstream may be spoken to by HTTP/2
  * @param fullAudit whether every allowed request is a record of its own
  * @param scopes the scopes by name
  * @param rules the compiled rules of all scopes
@@ -41,6 +42,7 @@ public record Destination(
     Duration timeout,
     Duration maxStream,
     long maxRequestBody,
+    boolean http2,
     boolean fullAudit,
     Map<String, ScopeSpec> scopes,
     ScopeRules rules) {
@@ -170,6 +172,7 @@ public record Destination(
         timeout == null ? TIMEOUT : timeout,
         maxStream == null ? MAX_STREAM : maxStream,
         maxBody == null ? MAX_REQUEST_BODY : maxBody.bytes(),
+        Boolean.TRUE.equals(spec.http2()),
         spec.audit() == DestinationSpec.AuditDetail.FULL,
         Map.copyOf(scopes),
         rules(scopes, Injection.compile(spec)));
@@ -258,6 +261,7 @@ public record Destination(
             timeout,
             maxStream,
             maxBody,
+            http2,
             fullAudit,
             scopes,
             rules);
@@ -276,6 +280,7 @@ public record Destination(
         timeout,
         maxStream,
         maxRequestBody,
+        http2,
         fullAudit,
         Map.copyOf(newScopes),
         rules(newScopes, injection));

@@ -91,6 +91,9 @@ final class DestinationRules {
     checkSigning(spec, errors);
     checkAtMost("/timeout", spec.timeout(), Duration.ofMinutes(10), "10m", errors);
     checkAtMost("/maxStream", spec.maxStream(), Duration.ofHours(24), "24h", errors);
+    if (spec.signing() != null && Boolean.TRUE.equals(spec.http2())) {
+      errors.invalid("/http2", "must be left out: what is signed is sent by HTTP/1.1");
+    }
     if (spec.maxRequestBody() != null && spec.maxRequestBody().bytes() > MOST_BODY) {
       errors.invalid("/maxRequestBody", "must be at most 1GiB");
     }

@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
  * One upstream that agents may reach.
  *
  * @param kind how a credential reaches it
- * @param origin scheme, host and port of the upstream, {@code https} only; of a leased one what the
+ * @param origin scheme, host and port of the upstream, https only; of a leased one what the
  *     credential is for, such as {@code postgresql://host:5432/database}
  * @param credential where the real credential comes from
  * @param slot where in the request it goes; {@code Authorization: Bearer} if absent
@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
  * @param timeout how long the upstream may take to begin its answer; 60 s if absent
  * @param maxStream how long one exchange may last, counted from its start; 15 minutes if absent
  * @param maxRequestBody the largest request body in bytes; 10 MiB if absent
+ * @param http2 whether the upstream may be spoken to by HTTP/2, if its TLS chooses it; false if
+ *     absent
  * @param audit whether every allowed request is a record of its own; {@code aggregated} if absent
  * @param enabled whether it can be reached at all; true if absent
  */
@@ -31,6 +33,7 @@ public record DestinationSpec(
     @Nullable Duration timeout,
     @Nullable Duration maxStream,
     @Nullable ByteSize maxRequestBody,
+    @Nullable Boolean http2,
     @Nullable AuditDetail audit,
     @Nullable Boolean enabled)
     implements ResourceSpec {

@@ -57,6 +57,7 @@ final class LeaseRules {
     refuse("/timeout", spec.timeout(), errors);
     refuse("/maxStream", spec.maxStream(), errors);
     refuse("/maxRequestBody", spec.maxRequestBody(), errors);
+    refuse("/http2", spec.http2(), errors);
     refuse("/audit", spec.audit(), errors);
   }
 

@@ -109,6 +109,7 @@ public final class ResourceJson {
         fields.duration("timeout"),
         fields.duration("maxStream"),
         fields.size("maxRequestBody"),
+        fields.flag("http2"),
         fields.choice("audit", AuditDetail.class),
         fields.flag("enabled"));
   }

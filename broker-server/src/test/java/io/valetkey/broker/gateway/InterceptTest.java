@@ -374,8 +374,8 @@ class InterceptTest {
     handshakeFails(seen, "other.test");
     handshakeFails(seen, "x.upstream.test");
     handshakeFails(seen, null);
-    handshakeFails(seen, HOST, "h2");
-    handshakeFails(seen, HOST, "spdy/3", "h2");
+    handshakeFails(seen, HOST, "h2c");
+    handshakeFails(seen, HOST, "spdy/3", "http/1.0");
     await().until(() -> gateway.records.size() == 5);
     assertThat(gateway.records)
         .allSatisfy(record -> assertThat(record.code()).isEqualTo(ProblemCode.INVALID_REQUEST));

@@ -7,10 +7,12 @@ import java.security.KeyStore;
 import java.security.cert.X509Certificate;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.Base64;
 import java.util.Date;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
+import javax.net.ssl.X509KeyManager;
 import org.bouncycastle.asn1.x500.X500Name;
 import org.bouncycastle.asn1.x509.BasicConstraints;
 import org.bouncycastle.asn1.x509.Extension;
@@ -43,9 +45,50 @@ final class TestCertificates {
   }
 
   SSLContext valid(String name) throws Exception {
+    SSLContext context = SSLContext.getInstance("TLS");
+    context.init(validKeys(name).getKeyManagers(), null, null);
+    return context;
+  }
+
+  KeyManagerFactory validKeys(String name) throws Exception {
     KeyPair keys = keys();
-    return context(
+    return factory(
         keys, sign(new X500Name("CN=x"), keys, new X500Name("CN=Test CA"), caKeys, name, 1, false));
+  }
+
+  /** The CA as programs read it. */
+  String pem() throws Exception {
+    return pem("CERTIFICATE", ca.getEncoded());
+  }
+
+  /** The private key of what {@link #validKeys} gave. */
+  static String keyPem(KeyManagerFactory keys) {
+    return pem("PRIVATE KEY", manager(keys).getPrivateKey("k").getEncoded());
+  }
+
+  /** Its certificate. */
+  static X509Certificate chain(KeyManagerFactory keys) {
+    return manager(keys).getCertificateChain("k")[0];
+  }
+
+  static String chainPem(KeyManagerFactory keys) throws Exception {
+    return pem("CERTIFICATE", chain(keys).getEncoded());
+  }
+
+  private static X509KeyManager manager(KeyManagerFactory keys) {
+    return (X509KeyManager) keys.getKeyManagers()[0];
+  }
+
+  static String pem(String what, byte[] bytes) {
+    String body = Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(bytes);
+    return "-----BEGIN " + what + "-----\n" + body + "\n-----END " + what + "-----\n";
+  }
+
+  /** For a client that trusts the CA and nothing else. */
+  SSLContext trusting() throws Exception {
+    SSLContext context = SSLContext.getInstance("TLS");
+    context.init(null, trust().getTrustManagers(), null);
+    return context;
   }
 
   SSLContext expired(String name) throws Exception {
@@ -62,14 +105,19 @@ final class TestCertificates {
   }
 
   private static SSLContext context(KeyPair keys, X509Certificate certificate) throws Exception {
+    SSLContext context = SSLContext.getInstance("TLS");
+    context.init(factory(keys, certificate).getKeyManagers(), null, null);
+    return context;
+  }
+
+  private static KeyManagerFactory factory(KeyPair keys, X509Certificate certificate)
+      throws Exception {
     KeyStore store = KeyStore.getInstance("PKCS12");
     store.load(null, null);
     store.setKeyEntry("k", keys.getPrivate(), new char[0], new X509Certificate[] {certificate});
     var factory = KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());
     factory.init(store, new char[0]);
-    SSLContext context = SSLContext.getInstance("TLS");
-    context.init(factory.getKeyManagers(), null, null);
-    return context;
+    return factory;
   }
 
   private static X509Certificate sign(

@@ -30,6 +30,7 @@ import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
+import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.TrustManagerFactory;
 
 /**
@@ -67,6 +68,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   volatile ProblemCode undecidable;
   volatile GrantMeter meter = GrantMeter.NONE;
   volatile boolean auditDown;
+  volatile boolean http2;
   volatile boolean stopped;
   final Set<String> ended = java.util.concurrent.ConcurrentHashMap.newKeySet();
   volatile boolean current = true;
@@ -108,7 +110,28 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
         Duration.ofMinutes(5),
         Duration.ofSeconds(10),
         Duration.ofSeconds(10),
+        null,
+        Duration.ofSeconds(60),
         proxy);
+  }
+
+  /** With a certificate of its own, and with it HTTP/2. */
+  TestGateway(int upstreamPort, TrustManagerFactory trust, KeyManagerFactory own) {
+    this(upstreamPort, trust, own, Duration.ofSeconds(60));
+  }
+
+  /** The same with another bound for connections on which nothing happens. */
+  TestGateway(int upstreamPort, TrustManagerFactory trust, KeyManagerFactory own, Duration keep) {
+    this(
+        upstreamPort,
+        trust,
+        Duration.ofSeconds(30),
+        Duration.ofMinutes(5),
+        Duration.ofSeconds(5),
+        Duration.ofSeconds(5),
+        own,
+        keep,
+        null);
   }
 
   private TestGateway(
@@ -118,6 +141,20 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
       Duration webSocketIdle,
       Duration connect,
       Duration head,
+      KeyManagerFactory own) {
+    this(
+        upstreamPort, trust, idle, webSocketIdle, connect, head, own, Duration.ofSeconds(60), null);
+  }
+
+  private TestGateway(
+      int upstreamPort,
+      TrustManagerFactory trust,
+      Duration idle,
+      Duration webSocketIdle,
+      Duration connect,
+      Duration head,
+      KeyManagerFactory own,
+      Duration keepAlive,
       UpstreamProxy proxy) {
     this.upstreamPort = upstreamPort;
     var settings =
@@ -129,7 +166,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             head,
             idle,
             webSocketIdle,
-            Duration.ofSeconds(60),
+            keepAlive,
             Duration.ofSeconds(2));
     var resolver =
         new Resolver(
@@ -148,7 +185,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             this,
             live,
             trust,
-            null,
+            own,
             telemetry(),
             Clock.systemUTC());
     forward =
@@ -246,6 +283,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             timeout,
             maxStream,
             1 << 20,
+            http2,
             false,
             Map.of("s", scope),
             rules);

@@ -27,6 +27,13 @@ final class TestTunnel implements AutoCloseable {
   }
 
   static TestTunnel open(TestGateway gateway, String authority, String token) throws Exception {
+    TestTunnel tunnel = dial(gateway, authority, token);
+    tunnel.tls.startHandshake();
+    return tunnel;
+  }
+
+  /** The same with the TLS inside still to begin. */
+  static TestTunnel dial(TestGateway gateway, String authority, String token) throws Exception {
     TestHttp outer = gateway.proxyCaller();
     outer.send(
         "CONNECT "
@@ -41,7 +48,6 @@ final class TestTunnel implements AutoCloseable {
       throw new IOException("refused with " + answer.status());
     }
     SSLSocket tls = over(outer.socket, gateway, authority.substring(0, authority.indexOf(':')));
-    tls.startHandshake();
     return new TestTunnel(outer, tls);
   }
 

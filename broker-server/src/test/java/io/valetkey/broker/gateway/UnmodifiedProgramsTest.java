@@ -125,6 +125,44 @@ class UnmodifiedProgramsTest {
   }
 
   @Test
+  void curl_speaksHttp2_inATunnelAndByBaseUrl() throws Exception {
+    installed("curl");
+    assumeTrue(
+        run(Map.of(), "curl", "--version").contains("HTTP2"), "SKIPPED: this curl has no HTTP/2");
+    assertThat(
+            run(
+                Map.of(),
+                "curl",
+                "-sSi",
+                "--http2",
+                "--cacert",
+                authority.toString(),
+                url("/v1/a")))
+        .startsWith("HTTP/1.1 200")
+        .contains("HTTP/2 200", "hello <>");
+    try (var own =
+        new TestGateway(
+            upstream.port(), CERTIFICATES.trust(), CERTIFICATES.validKeys("localhost"))) {
+      Path ca = Files.writeString(folder.resolve("own.pem"), CERTIFICATES.pem());
+      String answer =
+          run(
+              Map.of("no_proxy", "localhost"),
+              "curl",
+              "-sSi",
+              "--http2",
+              "--cacert",
+              ca.toString(),
+              "-H",
+              "Authorization: Bearer good",
+              "-d",
+              "body",
+              "https://localhost:" + own.server.port() + "/d/up/v1/a");
+      assertThat(answer).startsWith("HTTP/2 200").contains("hello <body>");
+    }
+    allWithTheCredential();
+  }
+
+  @Test
   void curl_whenItAsksForAnythingElse_getsNothing() throws Exception {
     installed("curl");
     for (String other :

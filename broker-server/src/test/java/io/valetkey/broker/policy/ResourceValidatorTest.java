@@ -235,6 +235,7 @@ class ResourceValidatorTest {
           """
           ,"field":"a" | "signing":{"type":"aws-sigv4","service":"s3","region":"eu-central-1"} | /credential/field
           ''           | "signing":{"type":"aws-sigv4","service":"s3","region":"eu-central-1"} | ''
+          ''           | "http2":true,"signing":{"type":"aws-sigv4","service":"s3","region":"r"} | /http2
           ''           | "signing":{"type":"aws-sigv4","service":"S3","region":"eu-central-1"} | /signing/service
           ''           | "signing":{"type":"aws-sigv4","service":"s3","region":"eu/central"}   | /signing/region
           ''           | "slot":{"field":"a"},"signing":{"type":"aws-sigv4","service":"s3","region":"r"} | /signing
@@ -338,6 +339,7 @@ class ResourceValidatorTest {
                 DestinationSpec.DestinationKind.HTTP,
                 origin,
                 new DestinationSpec.Credential.File("f"),
+                null,
                 null,
                 null,
                 null,
