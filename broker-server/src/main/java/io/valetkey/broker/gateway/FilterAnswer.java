@@ -17,12 +17,18 @@ import org.jspecify.annotations.Nullable;
  * Streams an upstream's answer to the caller, chunk by chunk: without cookies and credentials, with
  * the upstream's own address replaced by ours and the injected value masked. A gzip answer, which
  * nobody asked for, is unpacked to be read; any other coding is refused, because it could hide the
- * credential.
+ * credential, and so is gzip in what says that it is plain text.
  */
 final class FilterAnswer {
 
   private static final Set<String> CHANGED_BY_UNPACKING =
-      Set.of("content-length", "content-encoding", "content-md5", "digest");
+      Set.of(
+          "content-length",
+          "content-encoding",
+          "content-md5",
+          "digest",
+          "content-digest",
+          "repr-digest");
   private static final Pattern LENGTH = Pattern.compile("[0-9]{1,18}");
 
   private final Conversation conversation;
@@ -32,6 +38,9 @@ final class FilterAnswer {
   private final Scrubber scrubber;
   private final Scrubber.Stream body;
   private @Nullable GzipBody gzip;
+
+  /** Of a body that must not be gzip. */
+  private @Nullable GzipSignature unannounced;
 
   /** How much of a body of known length is still to come; negative if none was stated. */
   private long missing = -1;
@@ -58,6 +67,8 @@ final class FilterAnswer {
    *     connections are not used again
    */
   void start(HttpClientResponse response, BooleanSupplier uploaded) {
+    response.exceptionHandler(
+        e -> conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer broke off"));
     Fields received = new Fields();
     response.headers().forEach((name, value) -> received.add(name, value));
     if (!isReadable(response, received)) {
@@ -70,8 +81,6 @@ final class FilterAnswer {
     }
     writeHead(response, received);
     conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
-    response.exceptionHandler(
-        e -> conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer broke off"));
     response.endHandler(v -> end(uploaded));
     response.handler(chunk -> chunk(response, chunk));
   }
@@ -83,8 +92,14 @@ final class FilterAnswer {
       gzip = new GzipBody();
     }
     boolean plain = codings.isEmpty() || codings.equals(List.of("identity"));
+    String type = received.first("content-type");
+    if (plain && (type == null || MediaTypes.isText(type))) {
+      unannounced = new GzipSignature();
+    }
+    List<String> transfer = received.members("transfer-encoding");
+    boolean framed = transfer.isEmpty() || transfer.equals(List.of("chunked"));
     // 101 would be a tunnel that nobody asked for.
-    return response.statusCode() >= 200 && (plain || gzipped || !hasBody(response));
+    return response.statusCode() >= 200 && framed && (plain || gzipped || !hasBody(response));
   }
 
   private void writeHead(HttpClientResponse response, Fields received) {
@@ -134,10 +149,13 @@ final class FilterAnswer {
     conversation.expect(settings.idleTimeout(), ProblemCode.UPSTREAM_TIMEOUT);
     try {
       byte[] bytes = chunk.getBytes();
+      if (unannounced != null && unannounced.isIn(bytes)) {
+        throw new DataFormatException("gzip that was not announced");
+      }
       byte[] clean = body.feed(gzip == null ? bytes : gzip.unpack(bytes));
       write(clean == bytes ? chunk : Buffer.buffer(clean));
     } catch (DataFormatException e) {
-      conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer is not the gzip it says it is");
+      conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer is not in the coding it says");
       return;
     }
     if (out.writeQueueFull()) {
