@@ -11,6 +11,7 @@ import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.gateway.AuditTrail;
 import io.valetkey.broker.gateway.BrokerCredentials;
 import io.valetkey.broker.gateway.BrokerPermissions;
+import io.valetkey.broker.gateway.DestinationHosts;
 import io.valetkey.broker.gateway.ExchangeCutter;
 import io.valetkey.broker.gateway.ExchangeReport;
 import io.valetkey.broker.gateway.ForwardProxy;
@@ -99,8 +100,11 @@ class GatewayRoleConfiguration {
       ConfigurableEnvironment environment)
       throws GeneralSecurityException {
     BrokerSettings.Gateway own = settings.gateway();
+    String publicUrl = settings.names().gatewayUrl();
+    String suffix = own.hostSuffix();
     GatewaySettings defaults =
-        GatewaySettings.of(own.address(), own.port(), settings.names().gatewayUrl());
+        GatewaySettings.of(own.address(), own.port(), publicUrl)
+            .withHosts(suffix == null ? null : new DestinationHosts(suffix, publicUrl));
     AddressRules rules =
         AddressRules.forDestinations(own.privateOrigins(), OwnAddresses.of(environment));
     GatewayServer gateway =
@@ -108,7 +112,7 @@ class GatewayRoleConfiguration {
             vertx,
             defaults.withDrain(own.drain()),
             new AuditTrail(auditLog),
-            new BrokerPermissions(tokens, proofs, access, settings.names().gatewayUrl()),
+            new BrokerPermissions(tokens, proofs, access),
             new Resolver(rules, InetAddress::getAllByName, KEEP_ADDRESSES, RESOLVE, clock),
             new BrokerCredentials(credentials),
             live,

@@ -22,7 +22,7 @@ record InterceptionSettings(@Nullable String bundle, @Nullable Path file, List<S
       reader.problem("gateway.forward.ca-domains", "is for an authority without ca-bundle");
     }
     for (String domain : domains) {
-      if (!domain.matches("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")) {
+      if (!isDomain(domain)) {
         reader.problem("gateway.forward.ca-domains", "must be domain names in lower case");
       }
     }
@@ -30,5 +30,9 @@ record InterceptionSettings(@Nullable String bundle, @Nullable Path file, List<S
       reader.problem("gateway.forward.ca-*", "needs valetkey.gateway.forward.port");
     }
     return new InterceptionSettings(bundle, file == null ? null : Path.of(file), domains);
+  }
+
+  static boolean isDomain(String text) {
+    return text.matches("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?");
   }
 }

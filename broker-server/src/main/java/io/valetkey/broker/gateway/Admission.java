@@ -104,6 +104,7 @@ final class Admission {
   private final Resolver resolver;
   private final Credentials credentials;
   private final LiveExchanges live;
+  private final GatewaySettings settings;
   private final Clock clock;
 
   Admission(
@@ -112,12 +113,14 @@ final class Admission {
       Resolver resolver,
       Credentials credentials,
       LiveExchanges live,
+      GatewaySettings settings,
       Clock clock) {
     this.permissions = permissions;
     this.uses = uses;
     this.resolver = resolver;
     this.credentials = credentials;
     this.live = live;
+    this.settings = settings;
     this.clock = clock;
   }
 
@@ -150,7 +153,7 @@ final class Admission {
               entrance.announcesProof(accepted.fields()),
               accepted.fields().all("dpop"),
               accepted.method(),
-              "/d/" + accepted.destination() + accepted.path().raw());
+              settings.address(accepted.way(), accepted.destination()) + accepted.path().raw());
       return trace
           .later("verify_proof", () -> permissions.prove(token, caller, possession))
           .thenCompose(proven -> permitted(accepted, method, caller, exchange, TRIES))
@@ -161,7 +164,7 @@ final class Admission {
   }
 
   private static void noteTarget(Guard.Accepted accepted, Exchange exchange) {
-    if (accepted.way() == Way.BASE_URL) {
+    if (accepted.way().namesDestination()) {
       exchange.entry().destination(accepted.destination());
     } else {
       exchange.entry().detail("origin", accepted.destination());
@@ -173,7 +176,7 @@ final class Admission {
    * that one's, else one that does not exist.
    */
   private String named(Guard.Accepted accepted, Caller caller, Exchange exchange) {
-    if (accepted.way() == Way.BASE_URL
+    if (accepted.way().namesDestination()
         || !permissions.isOrigin(caller.destination(), accepted.destination())) {
       return accepted.destination();
     }
@@ -270,7 +273,7 @@ final class Admission {
 
   private static @Nullable WebSocketHandshake handshake(Guard.Accepted accepted) {
     WebSocketHandshake handshake = WebSocketHandshake.of(accepted);
-    if (handshake != null && accepted.way() != Way.BASE_URL) {
+    if (handshake != null && !accepted.way().namesDestination()) {
       throw new RefusedException(
           ProblemCode.INVALID_REQUEST, "a WebSocket opens at the address of a destination only");
     }
@@ -279,7 +282,8 @@ final class Admission {
 
   /** The policy may have changed since the origin was looked up. */
   private static void requireSameOrigin(Guard.Accepted accepted, Destination target) {
-    if (accepted.way() != Way.BASE_URL && !accepted.destination().equals(target.originWithPort())) {
+    if (!accepted.way().namesDestination()
+        && !accepted.destination().equals(target.originWithPort())) {
       throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "the origin was changed");
     }
   }

@@ -1,10 +1,10 @@
 package io.valetkey.broker.gateway;
 
-import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpClientResponse;
 import io.vertx.core.http.HttpServerResponse;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -29,15 +29,27 @@ final class FilterAnswer {
           "digest",
           "content-digest",
           "repr-digest");
+  private static final Set<String> CHANGED_BY_REWRITING =
+      Set.of(
+          "content-length",
+          "content-md5",
+          "digest",
+          "content-digest",
+          "repr-digest",
+          "accept-ranges");
   private static final Pattern LENGTH = Pattern.compile("[0-9]{1,18}");
 
   private final Conversation conversation;
   private final Admission.Admitted admitted;
+  private final @Nullable OwnAddress own;
   private final GatewaySettings settings;
   private final HttpServerResponse out;
   private final Scrubber scrubber;
   private final Scrubber.Stream body;
   private @Nullable GzipBody gzip;
+
+  /** Of a body in which the upstream's own address is replaced. */
+  private AddressRewriter.@Nullable Stream addresses;
 
   /** Of a body that must not be gzip. */
   private @Nullable GzipSignature unannounced;
@@ -51,9 +63,11 @@ final class FilterAnswer {
       Conversation conversation,
       Admission.Admitted admitted,
       Scrubber scrubber,
+      @Nullable OwnAddress own,
       GatewaySettings settings) {
     this.conversation = conversation;
     this.admitted = admitted;
+    this.own = own;
     this.settings = settings;
     this.out = conversation.response();
     this.scrubber = scrubber;
@@ -103,7 +117,8 @@ final class FilterAnswer {
   }
 
   private void writeHead(HttpClientResponse response, Fields received) {
-    Fields filtered = filtered(received, admitted, settings);
+    Fields filtered = filtered(received, admitted, own);
+    filtered = rewritten(response, received, filtered);
     if (gzip != null) {
       filtered = filtered.without(CHANGED_BY_UNPACKING::contains);
     }
@@ -122,15 +137,36 @@ final class FilterAnswer {
   }
 
   /** The fields that reach the caller, not scrubbed yet. */
-  static Fields filtered(Fields received, Admission.Admitted admitted, GatewaySettings settings) {
-    Destination target = admitted.destination();
-    Fields kept = HeaderRules.forCaller(received, target.injection().headers());
-    if (admitted.accepted().way() != Way.BASE_URL) {
-      // There the caller knows the upstream by its own address.
-      return kept;
+  static Fields filtered(Fields received, Admission.Admitted admitted, @Nullable OwnAddress own) {
+    Set<String> slots = admitted.destination().injection().headers();
+    Fields kept = HeaderRules.forCaller(received, slots);
+    return own == null ? kept : own.rewrite(kept);
+  }
+
+  /**
+   * The fields of a body whose addresses are replaced, if they are. A part of a body is left as it
+   * is: its place is counted in the bytes of the upstream.
+   */
+  private Fields rewritten(HttpClientResponse response, Fields received, Fields fields) {
+    if (own == null || !admitted.destination().rewriteBodies()) {
+      return fields;
     }
-    String ours = settings.publicUrl() + "/d/" + target.name();
-    return new OwnAddress(ours, target.host(), target.port()).rewrite(kept);
+    int status = response.statusCode();
+    boolean text = status != 206 && MediaTypes.isText(received.first("content-type"));
+    if (text && hasBody(response)) {
+      addresses = own.body();
+    }
+    Fields changed = text ? fields.without(CHANGED_BY_REWRITING::contains) : fields;
+    // What was not modified is the same that was rewritten before, and said to be so.
+    return text || status == 304 ? weakened(changed) : changed;
+  }
+
+  /** With entity tags that do not promise the same bytes (RFC 9110 section 8.8.1). */
+  private static Fields weakened(Fields fields) {
+    String tag = fields.first("etag");
+    return tag == null || tag.startsWith("W/")
+        ? fields
+        : fields.without("etag"::equals).add("ETag", "W/" + tag);
   }
 
   private boolean hasBody(HttpClientResponse response) {
@@ -141,7 +177,7 @@ final class FilterAnswer {
   }
 
   @SuppressWarnings(
-      "ReferenceEquality") // the scrubber gives back the very array it leaves as it is
+      "ReferenceEquality") // scrubber and rewriter give back the very array it leaves as it is
   private void chunk(HttpClientResponse response, Buffer chunk) {
     if (!conversation.mayPassOn()) {
       return;
@@ -153,6 +189,7 @@ final class FilterAnswer {
         throw new DataFormatException("gzip that was not announced");
       }
       byte[] clean = body.feed(gzip == null ? bytes : gzip.unpack(bytes));
+      clean = addresses == null ? clean : addresses.feed(clean);
       write(clean == bytes ? chunk : Buffer.buffer(clean));
     } catch (DataFormatException e) {
       conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer is not in the coding it says");
@@ -172,7 +209,7 @@ final class FilterAnswer {
       conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the gzip answer broke off");
       return;
     }
-    byte[] rest = body.end();
+    byte[] rest = rest();
     boolean early = !uploaded.getAsBoolean();
     Buffer end = rest.length == 0 ? last : last.appendBytes(rest);
     conversation.exchange().passedToCaller(end.length());
@@ -180,6 +217,19 @@ final class FilterAnswer {
     if (early) {
       conversation.abort();
     }
+  }
+
+  /** What was held back of the body. */
+  private byte[] rest() {
+    byte[] masked = body.end();
+    if (addresses == null) {
+      return masked;
+    }
+    byte[] almost = addresses.feed(masked);
+    byte[] last = addresses.end();
+    byte[] all = Arrays.copyOf(almost, almost.length + last.length);
+    System.arraycopy(last, 0, all, almost.length, last.length);
+    return all;
   }
 
   /** The last piece of a body of known length waits for the end, which comes with it. */

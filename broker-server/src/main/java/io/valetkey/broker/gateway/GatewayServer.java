@@ -64,6 +64,8 @@ public final class GatewayServer {
   private final DeferredRecords deferred = new DeferredRecords();
   private final Conversation.Bounds bounds;
   private final Scrubbers scrubbers = new Scrubbers();
+  private final AnswerAddresses addresses;
+  private final Entrance.@Nullable ByHost byHost;
   private final UpstreamPools pools;
   private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
   private volatile @Nullable KeyManagerFactory own;
@@ -101,7 +103,10 @@ public final class GatewayServer {
     this.resolver = resolver;
     this.permissions = permissions;
     this.clock = clock;
-    this.admission = new Admission(permissions, uses, resolver, credentials, live, clock);
+    this.admission = new Admission(permissions, uses, resolver, credentials, live, settings, clock);
+    this.addresses = new AnswerAddresses(settings);
+    DestinationHosts hosts = settings.hosts();
+    this.byHost = hosts == null ? null : new Entrance.ByHost(hosts);
     this.pools = new UpstreamPools(vertx, settings, trust);
     this.bounds =
         new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred, telemetry);
@@ -311,7 +316,7 @@ public final class GatewayServer {
 
   private void handle(HttpServerRequest request) {
     request.pause();
-    Entrance entrance = Entrance.of(request.connection());
+    Entrance entrance = entrance(request);
     Conversation conversation = conversation(request, entrance);
     if (request.version() != HttpVersion.HTTP_1_1) {
       conversation.fail(ProblemCode.INVALID_REQUEST, "not HTTP/1.1");
@@ -334,12 +339,23 @@ public final class GatewayServer {
         });
   }
 
+  /** At our own address the {@code Host} may name the destination instead of the path. */
+  private Entrance entrance(HttpServerRequest request) {
+    Entrance entrance = Entrance.of(request.connection());
+    return byHost != null
+            && entrance.isOwnAddress()
+            && byHost.isMeant(request.headers().getAll("host"))
+        ? byHost
+        : entrance;
+  }
+
   private void proceed(
       Conversation conversation,
       Admission.@Nullable Admitted admitted,
       @Nullable Throwable failure) {
     if (admitted != null) {
-      new Forward(conversation, admitted, pools, credentials, scrubbers, settings).start();
+      new Forward(conversation, admitted, pools, credentials, scrubbers, addresses, settings)
+          .start();
     } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
       conversation.fail(refused.code(), refused.detail());
     } else {

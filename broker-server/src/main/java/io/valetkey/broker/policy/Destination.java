@@ -26,6 +26,8 @@ import org.jspecify.annotations.Nullable;
  * @param maxStream how long one exchange may last
  * @param maxRequestBody the largest request body, in bytes
  * @param fullAudit whether every allowed request is a record of its own
+ * @param rewriteBodies whether its origin is replaced by its address at the gateway in answers'
+ *     texts
  * @param scopes the scopes by name
  * @param rules the compiled rules of all scopes
  */
@@ -42,6 +44,7 @@ public record Destination(
     Duration maxStream,
     long maxRequestBody,
     boolean fullAudit,
+    boolean rewriteBodies,
     Map<String, ScopeSpec> scopes,
     ScopeRules rules) {
 
@@ -163,6 +166,7 @@ public record Destination(
         maxStream == null ? MAX_STREAM : maxStream,
         maxBody == null ? MAX_REQUEST_BODY : maxBody.bytes(),
         spec.audit() == DestinationSpec.AuditDetail.FULL,
+        Boolean.TRUE.equals(spec.rewriteBodies()),
         Map.copyOf(scopes),
         rules(scopes));
   }
@@ -248,6 +252,7 @@ public record Destination(
         maxStream,
         maxRequestBody,
         fullAudit,
+        rewriteBodies,
         Map.copyOf(newScopes),
         rules(newScopes));
   }

@@ -19,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  * @param maxStream how long one exchange may last, counted from its start; 15 minutes if absent
  * @param maxRequestBody the largest request body in bytes; 10 MiB if absent
  * @param audit whether every allowed request is a record of its own; {@code aggregated} if absent
+ * @param rewriteBodies whether the origin is replaced by the destination's address at the gateway
+ *     in texts that the upstream answers; false if absent
  * @param enabled whether it can be reached at all; true if absent
  */
 public record DestinationSpec(
@@ -32,6 +34,7 @@ public record DestinationSpec(
     @Nullable Duration maxStream,
     @Nullable ByteSize maxRequestBody,
     @Nullable AuditDetail audit,
+    @Nullable Boolean rewriteBodies,
     @Nullable Boolean enabled)
     implements ResourceSpec {
 

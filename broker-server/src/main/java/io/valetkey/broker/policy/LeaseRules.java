@@ -58,6 +58,7 @@ final class LeaseRules {
     refuse("/maxStream", spec.maxStream(), errors);
     refuse("/maxRequestBody", spec.maxRequestBody(), errors);
     refuse("/audit", spec.audit(), errors);
+    refuse("/rewriteBodies", spec.rewriteBodies(), errors);
   }
 
   private static void checkParameters(

@@ -107,6 +107,7 @@ public final class ResourceJson {
         fields.duration("maxStream"),
         fields.size("maxRequestBody"),
         fields.choice("audit", AuditDetail.class),
+        fields.flag("rewriteBodies"),
         fields.flag("enabled"));
   }
 

@@ -13,6 +13,7 @@ import io.valetkey.broker.signal.SharedSignal;
 import io.valetkey.broker.signal.Signal;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.Locale;
 import java.util.Map;
 import java.util.zip.DataFormatException;
 import org.jspecify.annotations.Nullable;
@@ -64,6 +65,17 @@ class ParserFuzzTest {
     }
     try {
       Guard.accept(new Guard.Head("GET", text, new Fields().add("Host", "gateway")));
+    } catch (RefusedException refused) {
+      assertThat(refused.detail()).isNotEmpty();
+    }
+    var hosts = new DestinationHosts("gw.test", "https://gw.test");
+    Fields host = new Fields().add("Host", text + ".gw.test");
+    try {
+      // What names a destination is one label, and is known to be below the suffix.
+      assertThat(Guard.acceptAtHost(hosts, new Guard.Head("GET", "/", host)).destination())
+          .isEqualTo(text.toLowerCase(Locale.ROOT))
+          .matches("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?");
+      assertThat(hosts.areBelow(host.all("host"))).isTrue();
     } catch (RefusedException refused) {
       assertThat(refused.detail()).isNotEmpty();
     }

@@ -340,6 +340,7 @@ class ResourceValidatorTest {
                 null,
                 null,
                 null,
+                null,
                 null))
         .stream()
         .map(FieldError::pointer)
