@@ -10,6 +10,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
@@ -65,6 +66,7 @@ record BrokerSettings(
    *
    * @param address the local address it listens on
    * @param port the port; 0 for any free one
+   * @param hostSuffix below which each destination is a host of its own; null for none
    * @param privateOrigins ranges that destinations may resolve to although they are not public
    * @param trustedCertificates PEM file of additional CAs for upstreams, if there is one
    * @param drain how long open exchanges may go on when the gateway stops
@@ -76,6 +78,7 @@ record BrokerSettings(
   record Gateway(
       String address,
       int port,
+      @Nullable String hostSuffix,
       List<Cidr> privateOrigins,
       @Nullable Path trustedCertificates,
       Duration drain,
@@ -121,7 +124,7 @@ record BrokerSettings(
     return new BrokerSettings(
         names,
         roles(reader),
-        gateway(reader),
+        gateway(reader, names.gatewayUrl()),
         reader.duration(
             "policy.staleness", SECOND.multipliedBy(30), SECOND, SECOND.multipliedBy(300)),
         stopStaleness,
@@ -148,7 +151,27 @@ record BrokerSettings(
     return roles;
   }
 
-  private static Gateway gateway(SettingsReader reader) {
+  private static @Nullable String hostSuffix(SettingsReader reader, String publicUrl) {
+    String suffix = reader.text("gateway.host-suffix");
+    if (suffix == null) {
+      return null;
+    }
+    if (!InterceptionSettings.isDomain(suffix)) {
+      reader.problem("gateway.host-suffix", "must be a domain name in lower case");
+    } else if (host(publicUrl).endsWith("." + suffix)) {
+      // Requests to it would be for a destination of that name.
+      reader.problem(
+          "gateway.host-suffix", "must not be a part of the host of valetkey.gateway.public-url");
+    }
+    return suffix;
+  }
+
+  /** The host of what is a URL, or is refused as none elsewhere. */
+  private static String host(String url) {
+    return url.replaceFirst("^[a-z]+://", "").replaceFirst("[:/].*", "").toLowerCase(Locale.ROOT);
+  }
+
+  private static Gateway gateway(SettingsReader reader, String publicUrl) {
     List<Cidr> ranges = new ArrayList<>();
     for (String range : reader.list("gateway.private-origins")) {
       try {
@@ -160,6 +183,7 @@ record BrokerSettings(
     return new Gateway(
         reader.text("gateway.address", "0.0.0.0"),
         reader.port("gateway.port", 8090),
+        hostSuffix(reader, publicUrl),
         List.copyOf(ranges),
         file(reader, "gateway.trusted-certificates"),
         reader.duration(

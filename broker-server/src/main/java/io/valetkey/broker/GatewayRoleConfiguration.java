@@ -11,6 +11,7 @@ import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.gateway.AuditTrail;
 import io.valetkey.broker.gateway.BrokerCredentials;
 import io.valetkey.broker.gateway.BrokerPermissions;
+import io.valetkey.broker.gateway.DestinationHosts;
 import io.valetkey.broker.gateway.Egress;
 import io.valetkey.broker.gateway.ExchangeCutter;
 import io.valetkey.broker.gateway.ExchangeReport;
@@ -141,8 +142,11 @@ class GatewayRoleConfiguration {
       ConfigurableEnvironment environment)
       throws GeneralSecurityException {
     BrokerSettings.Gateway own = settings.gateway();
+    String publicUrl = settings.names().gatewayUrl();
+    String suffix = own.hostSuffix();
     GatewaySettings defaults =
-        GatewaySettings.of(own.address(), own.port(), settings.names().gatewayUrl());
+        GatewaySettings.of(own.address(), own.port(), publicUrl)
+            .withHosts(suffix == null ? null : new DestinationHosts(suffix, publicUrl));
     AddressRules rules =
         AddressRules.forDestinations(own.privateOrigins(), OwnAddresses.of(environment));
     GatewayServer gateway =
@@ -150,7 +154,7 @@ class GatewayRoleConfiguration {
             vertx,
             defaults.withDrain(own.drain()),
             new AuditTrail(auditLog),
-            new BrokerPermissions(tokens, proofs, access, settings.names().gatewayUrl()),
+            new BrokerPermissions(tokens, proofs, access),
             egress(own, rules, clock),
             new BrokerCredentials(credentials),
             live,

@@ -35,7 +35,7 @@ record InterceptionSettings(
       reader.problem("gateway.forward.ca-vault-pki", "needs valetkey.vault.uri");
     }
     for (String domain : domains) {
-      if (!domain.matches("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")) {
+      if (!isDomain(domain)) {
         reader.problem("gateway.forward.ca-domains", "must be domain names in lower case");
       }
     }
@@ -43,5 +43,9 @@ record InterceptionSettings(
       reader.problem("gateway.forward.ca-*", "needs valetkey.gateway.forward.port");
     }
     return new InterceptionSettings(bundle, vaultPki, file == null ? null : Path.of(file), domains);
+  }
+
+  static boolean isDomain(String text) {
+    return text.matches("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?");
   }
 }

@@ -12,6 +12,7 @@ import com.nimbusds.jose.jwk.gen.ECKeyGenerator;
 import com.nimbusds.jwt.JWTClaimsSet;
 import com.nimbusds.jwt.SignedJWT;
 import io.valetkey.realparts.TestAuthority;
+import java.net.Socket;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -51,9 +52,14 @@ class GatewayDpopTest {
     broker =
         RunningBroker.start(
             Map.of(
-                "valetkey.file-source.directory", files.toString(),
-                "valetkey.gateway.private-origins", "127.0.0.0/8,::1/128",
-                "valetkey.gateway.trusted-certificates", authority.writePem(folder).toString()));
+                "valetkey.file-source.directory",
+                files.toString(),
+                "valetkey.gateway.host-suffix",
+                "gateway.test",
+                "valetkey.gateway.private-origins",
+                "127.0.0.0/8,::1/128",
+                "valetkey.gateway.trusted-certificates",
+                authority.writePem(folder).toString()));
     client = HttpClient.newHttpClient();
     String spec =
         "{\"kind\":\"http\",\"origin\":\"%s\",\"credential\":"
@@ -161,6 +167,35 @@ class GatewayDpopTest {
     assertThat(chat("DPoP " + token, proof(key, uri, token), proof(key, uri, token)).statusCode())
         .as("two proofs")
         .isEqualTo(401);
+  }
+
+  /** At a destination's own host a proof is for that host, and for nothing else. */
+  @Test
+  void boundToken_atTheHostOfItsDestination_needsAProofForThatAddress() throws Exception {
+    ECKey key = new ECKeyGenerator(Curve.P_256).generate();
+    String token = token("openai", proof(key, broker.url() + "/oauth2/token", null));
+    String path = "/v1/chat/completions";
+    String host = "openai.gateway.test:" + URI.create(broker.gatewayUrl()).getPort();
+
+    assertThat(statusAt(host, path, token, proof(key, "http://" + host + path, token)))
+        .isEqualTo("HTTP/1.1 200");
+    String byPath = broker.gatewayUrl() + "/d/openai" + path;
+    assertThat(statusAt(host, path, token, proof(key, byPath, token))).isEqualTo("HTTP/1.1 401");
+  }
+
+  private static String statusAt(String host, String path, String token, String proof)
+      throws Exception {
+    try (var socket = new Socket("127.0.0.1", URI.create(broker.gatewayUrl()).getPort())) {
+      socket
+          .getOutputStream()
+          .write(
+              ("POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: DPoP %s\r\nDPoP: %s\r\n"
+                      + "Content-Length: 2\r\nConnection: close\r\n\r\n{}")
+                  .formatted(path, host, token, proof)
+                  .getBytes(StandardCharsets.US_ASCII));
+      byte[] answer = socket.getInputStream().readAllBytes();
+      return new String(answer, StandardCharsets.ISO_8859_1).substring(0, 12);
+    }
   }
 
   @Test

@@ -11,11 +11,19 @@ import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
 
-/** A real HTTPS upstream that speaks like OpenAI and Anthropic, and remembers what reached it. */
+/**
+ * A real HTTPS upstream that speaks like OpenAI and Anthropic, remembers what reached it, and says
+ * the credential back in a header.
+ */
 final class ProviderUpstream implements AutoCloseable {
 
   static final String CHAT =
@@ -38,6 +46,8 @@ final class ProviderUpstream implements AutoCloseable {
   private final HttpsServer server;
   private final ExecutorService workers = Executors.newVirtualThreadPerTaskExecutor();
   private final List<Map<String, List<String>>> seen = new CopyOnWriteArrayList<>();
+  private final AtomicInteger sent = new AtomicInteger();
+  private volatile @Nullable Semaphore told;
 
   ProviderUpstream(TestAuthority authority) throws IOException {
     server = HttpsServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
@@ -55,6 +65,22 @@ final class ProviderUpstream implements AutoCloseable {
 
   Map<String, List<String>> last() {
     return seen.getLast();
+  }
+
+  /** From now on each event after the first one waits until it is {@link #next told}. */
+  void stepwise() {
+    told = new Semaphore(0);
+    sent.set(0);
+  }
+
+  /** Lets one more event go out. */
+  void next() {
+    Objects.requireNonNull(told).release();
+  }
+
+  /** How many events have been sent. */
+  int sent() {
+    return sent.get();
   }
 
   private void chat(HttpExchange exchange) throws IOException {
@@ -94,6 +120,12 @@ final class ProviderUpstream implements AutoCloseable {
 
   private String body(HttpExchange exchange) throws IOException {
     seen.add(Map.copyOf(exchange.getRequestHeaders()));
+    for (String slot : List.of("Authorization", "X-api-key")) {
+      String value = exchange.getRequestHeaders().getFirst(slot);
+      if (value != null) {
+        exchange.getResponseHeaders().set("X-Received", value);
+      }
+    }
     return new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
   }
 
@@ -105,14 +137,21 @@ final class ProviderUpstream implements AutoCloseable {
     exchange.close();
   }
 
-  private static void events(HttpExchange exchange, String... events) throws IOException {
+  private void events(HttpExchange exchange, String... events) throws IOException {
     exchange.getResponseHeaders().set("Content-Type", "text/event-stream");
     exchange.sendResponseHeaders(200, 0);
     try (OutputStream out = exchange.getResponseBody()) {
+      Semaphore gate = told;
       for (String event : events) {
+        if (gate != null && sent.get() > 0 && !gate.tryAcquire(1, TimeUnit.MINUTES)) {
+          throw new IOException("nobody asked for the next event");
+        }
+        sent.incrementAndGet();
         out.write((event + "\n\n").getBytes(StandardCharsets.UTF_8));
         out.flush();
       }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 

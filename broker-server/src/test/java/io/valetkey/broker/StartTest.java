@@ -88,6 +88,19 @@ class StartTest {
   }
 
   @Test
+  void start_withAHostSuffixThatCannotBe_isRefused() {
+    assertThatThrownBy(() ->
+            RunningBroker.start(Map.of("valetkey.gateway.host-suffix", "Gateway.example:8090")))
+        .hasMessageContaining("valetkey.gateway.host-suffix: must be a domain name in lower case");
+    assertThatThrownBy(() ->
+            RunningBroker.start(
+                Map.of(
+                    "valetkey.gateway.public-url", "https://Gateway.example.com:8443",
+                    "valetkey.gateway.host-suffix", "example.com")))
+        .hasMessageContaining("valetkey.gateway.host-suffix: must not be a part of the host");
+  }
+
+  @Test
   void start_withAConsoleThatIsTheAudience_isRefusedWithWhateverElseIsWrong() {
     assertThatThrownBy(() ->
             RunningBroker.start(

@@ -134,6 +134,7 @@ final class Admission {
   private final Egress egress;
   private final Credentials credentials;
   private final LiveExchanges live;
+  private final GatewaySettings settings;
   private final Clock clock;
 
   Admission(
@@ -142,12 +143,14 @@ final class Admission {
       Egress egress,
       Credentials credentials,
       LiveExchanges live,
+      GatewaySettings settings,
       Clock clock) {
     this.permissions = permissions;
     this.uses = uses;
     this.egress = egress;
     this.credentials = credentials;
     this.live = live;
+    this.settings = settings;
     this.clock = clock;
   }
 
@@ -182,7 +185,7 @@ final class Admission {
               entrance.announcesProof(accepted.fields()),
               accepted.fields().all("dpop"),
               accepted.method(),
-              "/d/" + accepted.destination() + accepted.path().raw());
+              settings.address(accepted.way(), accepted.destination()) + accepted.path().raw());
       return trace
           .later("verify_proof", () -> permissions.prove(token, caller, possession))
           .thenCompose(proven ->
@@ -194,7 +197,7 @@ final class Admission {
   }
 
   private static void noteTarget(Guard.Accepted accepted, Exchange exchange) {
-    if (accepted.way() == Way.BASE_URL) {
+    if (accepted.way().namesDestination()) {
       exchange.entry().destination(accepted.destination());
     } else {
       exchange.entry().detail("origin", accepted.destination());
@@ -206,7 +209,7 @@ final class Admission {
    * that one's, else one that does not exist.
    */
   private String named(Guard.Accepted accepted, Caller caller, Exchange exchange) {
-    if (accepted.way() == Way.BASE_URL
+    if (accepted.way().namesDestination()
         || !permissions.isOrigin(caller.destination(), accepted.destination())) {
       return accepted.destination();
     }
@@ -352,7 +355,8 @@ final class Admission {
 
   /** The policy may have changed since the origin was looked up. */
   private static void requireSameOrigin(Guard.Accepted accepted, Destination target) {
-    if (accepted.way() != Way.BASE_URL && !accepted.destination().equals(target.originWithPort())) {
+    if (!accepted.way().namesDestination()
+        && !accepted.destination().equals(target.originWithPort())) {
       throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "the origin was changed");
     }
   }

@@ -23,19 +23,12 @@ public final class BrokerPermissions implements Permissions {
   private final AccessTokens tokens;
   private final DpopProofs proofs;
   private final Access access;
-  private final String publicUrl;
 
-  /**
-   * Asks these.
-   *
-   * @param publicUrl the gateway's external URL, which proofs must name
-   */
-  public BrokerPermissions(
-      AccessTokens tokens, DpopProofs proofs, Access access, String publicUrl) {
+  /** Asks these. */
+  public BrokerPermissions(AccessTokens tokens, DpopProofs proofs, Access access) {
     this.tokens = tokens;
     this.proofs = proofs;
     this.access = access;
-    this.publicUrl = publicUrl;
   }
 
   @Override
@@ -74,10 +67,7 @@ public final class BrokerPermissions implements Permissions {
     try {
       String proven =
           proofs.check(
-              possession.proofs().getFirst(),
-              possession.method(),
-              publicUrl + possession.path(),
-              token);
+              possession.proofs().getFirst(), possession.method(), possession.uri(), token);
       if (!proven.equals(thumbprint)) {
         throw invalid("the proof was made with another key");
       }

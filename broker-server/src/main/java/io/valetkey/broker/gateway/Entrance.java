@@ -5,6 +5,7 @@ import io.netty.util.AttributeKey;
 import io.valetkey.broker.problem.ProblemCode;
 import io.vertx.core.http.HttpConnection;
 import io.vertx.core.net.impl.ConnectionBase;
+import java.util.List;
 import java.util.UUID;
 
 /**
@@ -35,6 +36,11 @@ abstract sealed class Entrance {
 
   Way way() {
     return way;
+  }
+
+  /** Whether it is our own address, where the {@code Host} may name the destination. */
+  boolean isOwnAddress() {
+    return way.namesDestination();
   }
 
   /**
@@ -73,6 +79,37 @@ abstract sealed class Entrance {
     @Override
     Guard.Accepted accept(Guard.Head head) {
       return Guard.accept(head);
+    }
+
+    @Override
+    String token(Fields fields) {
+      return TokenSlots.read(fields);
+    }
+
+    @Override
+    boolean announcesProof(Fields fields) {
+      return TokenSlots.announcesProof(fields);
+    }
+  }
+
+  /** A host of its own for each destination, at our own address. */
+  static final class ByHost extends Entrance {
+
+    private final DestinationHosts hosts;
+
+    ByHost(DestinationHosts hosts) {
+      super(Way.HOST);
+      this.hosts = hosts;
+    }
+
+    /** Whether a request with these values of {@code Host} comes in here, if anywhere. */
+    boolean isMeant(List<String> values) {
+      return hosts.areBelow(values);
+    }
+
+    @Override
+    Guard.Accepted accept(Guard.Head head) {
+      return Guard.acceptAtHost(hosts, head);
     }
 
     @Override

@@ -1,12 +1,12 @@
 package io.valetkey.broker.gateway;
 
-import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
 import io.vertx.core.buffer.Buffer;
 import io.vertx.core.http.HttpClientResponse;
 import io.vertx.core.http.HttpServerResponse;
 import io.vertx.core.http.HttpVersion;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
@@ -19,23 +19,43 @@ import org.jspecify.annotations.Nullable;
  * Streams an upstream's answer to the caller, chunk by chunk: without cookies and credentials, with
  * the upstream's own address replaced by ours and the injected value masked. A gzip answer, which
  * nobody asked for, is unpacked to be read; any other coding is refused, because it could hide the
- * credential.
+ * credential, and so is gzip in what says that it is plain text.
  */
 final class FilterAnswer {
 
   private static final Set<String> CHANGED_BY_UNPACKING =
-      Set.of("content-length", "content-encoding", "content-md5", "digest");
+      Set.of(
+          "content-length",
+          "content-encoding",
+          "content-md5",
+          "digest",
+          "content-digest",
+          "repr-digest");
+  private static final Set<String> CHANGED_BY_REWRITING =
+      Set.of(
+          "content-length",
+          "content-md5",
+          "digest",
+          "content-digest",
+          "repr-digest",
+          "accept-ranges");
   private static final Pattern LENGTH = Pattern.compile("[0-9]{1,18}");
 
   private final Conversation conversation;
   private final Admission.Admitted admitted;
-  private final GatewaySettings settings;
+  private final @Nullable OwnAddress own;
   private final HttpServerResponse out;
   private final Duration idle;
   private final Scrubber scrubber;
   private final Scrubber.Stream body;
   private @Nullable GzipBody gzip;
   private @Nullable UsageReader usage;
+
+  /** Of a body in which the upstream's own address is replaced. */
+  private AddressRewriter.@Nullable Stream addresses;
+
+  /** Of a body that must not be gzip. */
+  private @Nullable GzipSignature unannounced;
 
   /** How much of a body of known length is still to come; negative if none was stated. */
   private long missing = -1;
@@ -46,10 +66,11 @@ final class FilterAnswer {
       Conversation conversation,
       Admission.Admitted admitted,
       Scrubber scrubber,
+      @Nullable OwnAddress own,
       GatewaySettings settings) {
     this.conversation = conversation;
     this.admitted = admitted;
-    this.settings = settings;
+    this.own = own;
     this.out = conversation.response();
     this.scrubber = scrubber;
     this.body = scrubber.stream();
@@ -63,6 +84,8 @@ final class FilterAnswer {
    *     connections are not used again
    */
   void start(HttpClientResponse response, BooleanSupplier uploaded) {
+    response.exceptionHandler(
+        e -> conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer broke off"));
     Fields received = new Fields();
     response.headers().forEach((name, value) -> received.add(name, value));
     if (!isReadable(response, received)) {
@@ -79,8 +102,6 @@ final class FilterAnswer {
       conversation.exchange().usage(usage);
     }
     conversation.expect(idle, ProblemCode.UPSTREAM_TIMEOUT);
-    response.exceptionHandler(
-        e -> conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer broke off"));
     response.endHandler(v -> end(response, uploaded));
     response.handler(chunk -> chunk(response, chunk));
   }
@@ -97,12 +118,19 @@ final class FilterAnswer {
     if (!messages.isEmpty() && !messages.equals(List.of("identity"))) {
       return false;
     }
+    String type = received.first("content-type");
+    if (plain && (type == null || MediaTypes.isText(type))) {
+      unannounced = new GzipSignature();
+    }
+    List<String> transfer = received.members("transfer-encoding");
+    boolean framed = transfer.isEmpty() || transfer.equals(List.of("chunked"));
     // 101 would be a tunnel that nobody asked for.
-    return response.statusCode() >= 200 && (plain || gzipped || !hasBody(response));
+    return response.statusCode() >= 200 && framed && (plain || gzipped || !hasBody(response));
   }
 
   private void writeHead(HttpClientResponse response, Fields received) {
-    Fields filtered = filtered(received, admitted, settings);
+    Fields filtered = filtered(received, admitted, own);
+    filtered = rewritten(response, received, filtered);
     if (gzip != null) {
       filtered = filtered.without(CHANGED_BY_UNPACKING::contains);
     }
@@ -125,15 +153,36 @@ final class FilterAnswer {
   }
 
   /** The fields that reach the caller, not scrubbed yet. */
-  static Fields filtered(Fields received, Admission.Admitted admitted, GatewaySettings settings) {
-    Destination target = admitted.destination();
-    Fields kept = HeaderRules.forCaller(received, target.injection().headers());
-    if (admitted.accepted().way() != Way.BASE_URL) {
-      // There the caller knows the upstream by its own address.
-      return kept;
+  static Fields filtered(Fields received, Admission.Admitted admitted, @Nullable OwnAddress own) {
+    Set<String> slots = admitted.destination().injection().headers();
+    Fields kept = HeaderRules.forCaller(received, slots);
+    return own == null ? kept : own.rewrite(kept);
+  }
+
+  /**
+   * The fields of a body whose addresses are replaced, if they are. A part of a body is left as it
+   * is: its place is counted in the bytes of the upstream.
+   */
+  private Fields rewritten(HttpClientResponse response, Fields received, Fields fields) {
+    if (own == null || !admitted.destination().rewriteBodies()) {
+      return fields;
     }
-    String ours = settings.publicUrl() + "/d/" + target.name();
-    return new OwnAddress(ours, target.host(), target.port()).rewrite(kept);
+    int status = response.statusCode();
+    boolean text = status != 206 && MediaTypes.isText(received.first("content-type"));
+    if (text && hasBody(response)) {
+      addresses = own.body();
+    }
+    Fields changed = text ? fields.without(CHANGED_BY_REWRITING::contains) : fields;
+    // What was not modified is the same that was rewritten before, and said to be so.
+    return text || status == 304 ? weakened(changed) : changed;
+  }
+
+  /** With entity tags that do not promise the same bytes (RFC 9110 section 8.8.1). */
+  private static Fields weakened(Fields fields) {
+    String tag = fields.first("etag");
+    return tag == null || tag.startsWith("W/")
+        ? fields
+        : fields.without("etag"::equals).add("ETag", "W/" + tag);
   }
 
   private boolean hasBody(HttpClientResponse response) {
@@ -144,7 +193,7 @@ final class FilterAnswer {
   }
 
   @SuppressWarnings(
-      "ReferenceEquality") // the scrubber gives back the very array it leaves as it is
+      "ReferenceEquality") // scrubber and rewriter give back the very array it leaves as it is
   private void chunk(HttpClientResponse response, Buffer chunk) {
     if (!conversation.mayPassOn()) {
       return;
@@ -152,14 +201,18 @@ final class FilterAnswer {
     conversation.expect(idle, ProblemCode.UPSTREAM_TIMEOUT);
     try {
       byte[] bytes = chunk.getBytes();
+      if (unannounced != null && unannounced.isIn(bytes)) {
+        throw new DataFormatException("gzip that was not announced");
+      }
       byte[] plain = gzip == null ? bytes : gzip.unpack(bytes);
       if (usage != null) {
         usage.feed(plain);
       }
       byte[] clean = body.feed(plain);
+      clean = addresses == null ? clean : addresses.feed(clean);
       write(clean == bytes ? chunk : Buffer.buffer(clean));
     } catch (DataFormatException e) {
-      conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer is not the gzip it says it is");
+      conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the answer is not in the coding it says");
       return;
     }
     if (out.writeQueueFull()) {
@@ -176,7 +229,7 @@ final class FilterAnswer {
       conversation.fail(ProblemCode.UPSTREAM_BROKEN, "the gzip answer broke off");
       return;
     }
-    byte[] rest = body.end();
+    byte[] rest = rest();
     boolean early = !uploaded.getAsBoolean();
     passTrailers(response);
     Buffer end = rest.length == 0 ? last : last.appendBytes(rest);
@@ -198,6 +251,19 @@ final class FilterAnswer {
         .list()
         .forEach(field ->
             out.trailers().add(scrubber.scrub(field.name()), scrubber.scrub(field.value())));
+  }
+
+  /** What was held back of the body. */
+  private byte[] rest() {
+    byte[] masked = body.end();
+    if (addresses == null) {
+      return masked;
+    }
+    byte[] almost = addresses.feed(masked);
+    byte[] last = addresses.end();
+    byte[] all = Arrays.copyOf(almost, almost.length + last.length);
+    System.arraycopy(last, 0, all, almost.length, last.length);
+    return all;
   }
 
   /** The last piece of a body of known length waits for the end, which comes with it. */

@@ -33,6 +33,7 @@ final class Forward {
   private final UpstreamPools pools;
   private final Credentials credentials;
   private final Scrubbers scrubbers;
+  private final AnswerAddresses addresses;
   private final GatewaySettings settings;
   private final HttpServerRequest in;
   private Admission.Admitted admitted;
@@ -51,12 +52,14 @@ final class Forward {
       UpstreamPools pools,
       Credentials credentials,
       Scrubbers scrubbers,
+      AnswerAddresses addresses,
       GatewaySettings settings) {
     this.conversation = conversation;
     this.admitted = admitted;
     this.pools = pools;
     this.credentials = credentials;
     this.scrubbers = scrubbers;
+    this.addresses = addresses;
     this.settings = settings;
     this.in = conversation.request();
   }
@@ -262,14 +265,16 @@ final class Forward {
     }
     if (admitted.webSocket() != null) {
       if (response.statusCode() == 101) {
-        new WebSocketUpgrade(conversation, admitted, scrubbers.of(admitted), settings)
+        new WebSocketUpgrade(
+                conversation, admitted, scrubbers.of(admitted), addresses.of(admitted), settings)
             .start(response);
         return;
       }
       // Neither connection was made for what follows now.
       conversation.response().putHeader("Connection", "close");
     }
-    new FilterAnswer(conversation, admitted, scrubbers.of(admitted), settings)
+    new FilterAnswer(
+            conversation, admitted, scrubbers.of(admitted), addresses.of(admitted), settings)
         .start(response, () -> uploaded);
   }
 

@@ -67,6 +67,8 @@ public final class GatewayServer {
   private final DeferredRecords deferred = new DeferredRecords();
   private final Conversation.Bounds bounds;
   private final Scrubbers scrubbers = new Scrubbers();
+  private final AnswerAddresses addresses;
+  private final Entrance.@Nullable ByHost byHost;
   private final UpstreamPools pools;
   private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
   private volatile @Nullable KeyManagerFactory own;
@@ -104,7 +106,10 @@ public final class GatewayServer {
     this.egress = egress;
     this.permissions = permissions;
     this.clock = clock;
-    this.admission = new Admission(permissions, uses, egress, credentials, live, clock);
+    this.admission = new Admission(permissions, uses, egress, credentials, live, settings, clock);
+    this.addresses = new AnswerAddresses(settings);
+    DestinationHosts hosts = settings.hosts();
+    this.byHost = hosts == null ? null : new Entrance.ByHost(hosts);
     this.pools = new UpstreamPools(vertx, settings, trust, egress);
     this.bounds =
         new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred, telemetry);
@@ -355,7 +360,7 @@ public final class GatewayServer {
 
   private void handle(HttpServerRequest request) {
     request.pause();
-    Entrance entrance = Entrance.of(request.connection());
+    Entrance entrance = entrance(request);
     Conversation conversation = conversation(request, entrance);
     if (request.version() == HttpVersion.HTTP_1_0) {
       conversation.fail(ProblemCode.INVALID_REQUEST, "not HTTP/1.1");
@@ -387,12 +392,27 @@ public final class GatewayServer {
         });
   }
 
+  /** At our own address the {@code Host} may name the destination instead of the path. */
+  private Entrance entrance(HttpServerRequest request) {
+    Entrance entrance = Entrance.of(request.connection());
+    return byHost != null && entrance.isOwnAddress() && byHost.isMeant(hosts(request))
+        ? byHost
+        : entrance;
+  }
+
+  private static List<String> hosts(HttpServerRequest request) {
+    return request.version() == HttpVersion.HTTP_2
+        ? Http2Head.hosts(request)
+        : request.headers().getAll("host");
+  }
+
   private void proceed(
       Conversation conversation,
       Admission.@Nullable Admitted admitted,
       @Nullable Throwable failure) {
     if (admitted != null) {
-      new Forward(conversation, admitted, pools, credentials, scrubbers, settings).start();
+      new Forward(conversation, admitted, pools, credentials, scrubbers, addresses, settings)
+          .start();
     } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
       conversation.retryAfter(refused.retryAfterSeconds());
       conversation.fail(refused.code(), refused.detail());

@@ -1,6 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import java.time.Duration;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The gateway's own bounds.
@@ -8,6 +9,7 @@ import java.time.Duration;
  * @param host the local address to listen on
  * @param port the port to listen on; 0 for any free one
  * @param publicUrl the prefix of every destination's address, without a trailing slash
+ * @param hosts destinations as hosts of their own; null if there are none
  * @param connectTimeout TCP and TLS handshake with an upstream, each
  * @param headTimeout how long a caller may take to send a header section
  * @param idleTimeout how long a body may make no progress, in either direction
@@ -19,6 +21,7 @@ public record GatewaySettings(
     String host,
     int port,
     String publicUrl,
+    @Nullable DestinationHosts hosts,
     Duration connectTimeout,
     Duration headTimeout,
     Duration idleTimeout,
@@ -32,6 +35,7 @@ public record GatewaySettings(
         host,
         port,
         publicUrl,
+        null,
         Duration.ofSeconds(5),
         Duration.ofSeconds(10),
         Duration.ofSeconds(30),
@@ -46,11 +50,34 @@ public record GatewaySettings(
         host,
         port,
         publicUrl,
+        hosts,
         connectTimeout,
         headTimeout,
         idleTimeout,
         webSocketIdle,
         keepAlive,
         bound);
+  }
+
+  /** The same with destinations as hosts of their own. */
+  public GatewaySettings withHosts(@Nullable DestinationHosts names) {
+    return new GatewaySettings(
+        host,
+        port,
+        publicUrl,
+        names,
+        connectTimeout,
+        headTimeout,
+        idleTimeout,
+        webSocketIdle,
+        keepAlive,
+        drain);
+  }
+
+  /** Where a destination is at this gateway for those who came this way, without a final slash. */
+  String address(Way way, String destination) {
+    return way == Way.HOST && hosts != null
+        ? hosts.url(destination)
+        : publicUrl + "/d/" + destination;
   }
 }

@@ -38,8 +38,8 @@ final class Guard {
    * A request that has one meaning.
    *
    * @param way how it came in
-   * @param destination the name in the path, not known to exist; on every way but {@link
-   *     Way#BASE_URL} the origin instead, which is never a name
+   * @param destination the name in the path or the host, not known to exist; where the way {@link
+   *     Way#namesDestination names no destination} the origin instead, which is never a name
    * @param path what is matched and sent upstream
    * @param query what followed the question mark, or null
    */
@@ -94,6 +94,23 @@ final class Guard {
   }
 
   /**
+   * The same for a request whose {@code Host} names the destination.
+   *
+   * @throws RefusedException with what is wrong; the connection must then be closed
+   */
+  static Accepted acceptAtHost(DestinationHosts hosts, Head head) {
+    checkAllButTarget(head);
+    String destination = hosts.destination(head.fields().all("host").getFirst());
+    if (destination == null) {
+      throw malformed("Host is not that of a destination");
+    }
+    if (!head.target().startsWith("/")) {
+      throw malformed("the target is not a path");
+    }
+    return at(Way.HOST, destination, head, head.target());
+  }
+
+  /**
    * The same for a request whose target is a whole URL (RFC 9112 section 3.2.2), as proxies get it.
    *
    * @throws RefusedException with what is wrong; the connection must then be closed
@@ -143,13 +160,13 @@ final class Guard {
     }
   }
 
-  private static Accepted at(Way way, String origin, Head head, String pathAndQuery) {
+  private static Accepted at(Way way, String destination, Head head, String pathAndQuery) {
     String path = path(pathAndQuery);
     // A URL without a path means its root, the only reading it can have.
     return new Accepted(
         way,
         head.method(),
-        origin,
+        destination,
         RequestPath.parse(path.isEmpty() ? "/" : path),
         query(pathAndQuery),
         head.fields());
@@ -271,7 +288,8 @@ final class Guard {
     }
   }
 
-  private static boolean isName(String name) {
+  /** Whether it could be the name of a destination. */
+  static boolean isName(String name) {
     return !name.isEmpty()
         && name.length() <= LONGEST_NAME
         && name.chars().allMatch(c -> isLowerOrDigit(c) || c == '-')

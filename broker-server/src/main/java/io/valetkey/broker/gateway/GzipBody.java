@@ -15,6 +15,7 @@ final class GzipBody {
   private static final int MOST = 8 << 20;
   private static final int FIXED_HEAD = 10;
   private static final int LONGEST_HEAD = 64 * 1024;
+  private static final int TAIL = 8;
 
   private final Inflater inflater = new Inflater(true);
   private final CRC32 sum = new CRC32();
@@ -41,19 +42,27 @@ final class GzipBody {
       head = new byte[0];
     }
     if (ended) {
-      tail = join(tail, data);
+      trail(data);
       return new byte[0];
     }
     return inflate(data);
   }
 
+  /** Only one member is read: what comes behind it could be another one. */
+  private void trail(byte[] more) throws DataFormatException {
+    if (tail.length + more.length > TAIL) {
+      throw new DataFormatException("more than one member");
+    }
+    tail = join(tail, more);
+  }
+
   /** Whether the end of the member was reached and its check sum fits. Frees what it held. */
   boolean isComplete() {
     long crc = 0;
-    for (int i = 3; i >= 0 && tail.length == 8; i--) {
+    for (int i = 3; i >= 0 && tail.length == TAIL; i--) {
       crc = crc << 8 | (tail[i] & 0xff);
     }
-    boolean complete = ended && tail.length == 8 && crc == sum.getValue();
+    boolean complete = ended && tail.length == TAIL && crc == sum.getValue();
     inflater.end();
     return complete;
   }
@@ -74,7 +83,7 @@ final class GzipBody {
     }
     if (inflater.finished()) {
       ended = true;
-      tail = Arrays.copyOfRange(data, data.length - inflater.getRemaining(), data.length);
+      trail(Arrays.copyOfRange(data, data.length - inflater.getRemaining(), data.length));
     }
     byte[] unpacked = out.toByteArray();
     sum.update(unpacked);

@@ -2,6 +2,7 @@ package io.valetkey.broker.gateway;
 
 import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.net.HostAndPort;
+import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -52,6 +53,16 @@ final class Http2Head {
       fields.add("transfer-encoding", "chunked");
     }
     return new Guard.Head(request.method().name(), request.uri(), fields, problem);
+  }
+
+  /** Every host that the request names, as {@code Host} would. */
+  static List<String> hosts(HttpServerRequest request) {
+    List<String> hosts = new ArrayList<>(request.headers().getAll("host"));
+    HostAndPort authority = request.authority();
+    if (authority != null) {
+      hosts.add(text(authority));
+    }
+    return hosts;
   }
 
   private static boolean isSame(String host, @Nullable HostAndPort authority) {

@@ -5,8 +5,8 @@ import java.util.Set;
 
 /**
  * Rewrites references of an upstream to itself into references to us, in {@code Location}, {@code
- * Content-Location} and {@code Link} (RFC 8288): pagination and redirects then meet the allowlist
- * again. What points elsewhere passes unchanged.
+ * Content-Location} and {@code Link} (RFC 8288), and in bodies where that is wanted: pagination and
+ * redirects then meet the allowlist again. What points elsewhere passes unchanged.
  */
 final class OwnAddress {
 
@@ -15,6 +15,7 @@ final class OwnAddress {
   private final String ours;
   private final String host;
   private final int port;
+  private final AddressRewriter body;
 
   /**
    * Makes the rewriter of one destination.
@@ -27,6 +28,12 @@ final class OwnAddress {
     this.ours = ours;
     this.host = host.toLowerCase(Locale.ROOT);
     this.port = port;
+    this.body = new AddressRewriter(host, port, ours);
+  }
+
+  /** Rewrites whole addresses of the upstream in one body. */
+  AddressRewriter.Stream body() {
+    return body.stream();
   }
 
   /** Rewrites the fields that hold addresses. */

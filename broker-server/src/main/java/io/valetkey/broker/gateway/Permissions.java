@@ -45,9 +45,9 @@ public interface Permissions {
    * @param announced whether the token came with the scheme {@code DPoP}
    * @param proofs the values of all {@code DPoP} fields
    * @param method the method of the request
-   * @param path the path of the request on the gateway, without the query
+   * @param uri the address of the request at the gateway, without the query
    */
-  record Possession(boolean announced, List<String> proofs, String method, String path) {}
+  record Possession(boolean announced, List<String> proofs, String method, String uri) {}
 
   /**
    * Checks that a bound token came with its proof, and any other without one (RFC 9449 section

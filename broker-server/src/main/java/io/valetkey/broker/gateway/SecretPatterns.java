@@ -8,8 +8,9 @@ import java.util.LinkedHashSet;
 import java.util.Set;
 
 /**
- * The ways in which an upstream may echo a credential: as it is, JSON-escaped, URL-encoded, and
- * inside something that was base64-encoded, at each of the three alignments and in both alphabets.
+ * The ways in which an upstream may echo a credential: as it is, escaped in JSON, HTML or XML,
+ * URL-encoded, and inside something that was base64-encoded, at each of the three alignments and in
+ * both alphabets.
  */
 final class SecretPatterns {
 
@@ -30,6 +31,15 @@ final class SecretPatterns {
     derived.add(lowerHex(percent));
     derived.add(json);
     derived.add(json.replace("/", "\\/"));
+    // As JSON is written that may stand in HTML: the first three alone, or all five.
+    String inHtml = json.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026");
+    derived.add(inHtml);
+    derived.add(inHtml.replace("=", "\\u003d").replace("'", "\\u0027"));
+    String xml = value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;");
+    derived.add(xml);
+    derived.add(xml.replace("\"", "&quot;"));
+    derived.add(xml.replace("\"", "&quot;").replace("'", "&#39;"));
+    derived.add(xml.replace("\"", "&#34;").replace("'", "&#39;"));
     for (int alignment = 0; alignment < 3; alignment++) {
       String standard = base64(value.getBytes(StandardCharsets.UTF_8), alignment);
       derived.add(standard);

@@ -6,12 +6,19 @@ import java.util.Locale;
 enum Way {
   /** The destination is a name in the path of our own address. */
   BASE_URL,
+  /** The destination is the first label of the {@code Host}, below a suffix of ours. */
+  HOST,
   /** Through the forward proxy, with the whole URL as the request target. */
   ABSOLUTE_FORM,
   /** Through the forward proxy, in a CONNECT whose TLS ends here. */
   INTERCEPT,
   /** Through the forward proxy, in a CONNECT whose bytes nobody reads. */
   TUNNEL;
+
+  /** Whether the caller names a destination, by an address of ours, and not an upstream. */
+  boolean namesDestination() {
+    return this == BASE_URL || this == HOST;
+  }
 
   /** The word that stands in audit records. */
   String word() {

@@ -5,6 +5,7 @@ import io.vertx.core.http.HttpClientResponse;
 import io.vertx.core.http.HttpServerResponse;
 import io.vertx.core.net.NetSocket;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Between an upstream's 101 and the caller's: the caller gets none before the upstream's is known
@@ -17,17 +18,20 @@ final class WebSocketUpgrade {
   private final Admission.Admitted admitted;
   private final WebSocketHandshake handshake;
   private final Scrubber scrubber;
+  private final @Nullable OwnAddress own;
   private final GatewaySettings settings;
 
   WebSocketUpgrade(
       Conversation conversation,
       Admission.Admitted admitted,
       Scrubber scrubber,
+      @Nullable OwnAddress own,
       GatewaySettings settings) {
     this.conversation = conversation;
     this.admitted = admitted;
     this.handshake = Objects.requireNonNull(admitted.webSocket());
     this.scrubber = scrubber;
+    this.own = own;
     this.settings = settings;
   }
 
@@ -66,7 +70,7 @@ final class WebSocketUpgrade {
 
   private void writeHead(Fields received) {
     HttpServerResponse out = conversation.response();
-    Fields filtered = FilterAnswer.filtered(received, admitted, settings);
+    Fields filtered = FilterAnswer.filtered(received, admitted, own);
     for (Fields.Field field : filtered.list()) {
       out.headers().add(scrubber.scrub(field.name()), scrubber.scrub(field.value()));
     }

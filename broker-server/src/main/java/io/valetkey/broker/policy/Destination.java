@@ -27,6 +27,8 @@ import org.jspecify.annotations.Nullable;
  * @param maxRequestBody the largest request body, in bytes
  * @param http2 whether the upstream may be spoken to by HTTP/2
  * @param fullAudit whether every allowed request is a record of its own
+ * @param rewriteBodies whether its origin is replaced by its address at the gateway in answers'
+ *     texts
  * @param scopes the scopes by name
  * @param rules the compiled rules of all scopes
  */
@@ -44,6 +46,7 @@ public record Destination(
     long maxRequestBody,
     boolean http2,
     boolean fullAudit,
+    boolean rewriteBodies,
     Map<String, ScopeSpec> scopes,
     ScopeRules rules) {
 
@@ -174,6 +177,7 @@ public record Destination(
         maxBody == null ? MAX_REQUEST_BODY : maxBody.bytes(),
         Boolean.TRUE.equals(spec.http2()),
         spec.audit() == DestinationSpec.AuditDetail.FULL,
+        Boolean.TRUE.equals(spec.rewriteBodies()),
         Map.copyOf(scopes),
         rules(scopes, Injection.compile(spec)));
   }
@@ -263,6 +267,7 @@ public record Destination(
             maxBody,
             http2,
             fullAudit,
+            rewriteBodies,
             scopes,
             rules);
   }
@@ -282,6 +287,7 @@ public record Destination(
         maxRequestBody,
         http2,
         fullAudit,
+        rewriteBodies,
         Map.copyOf(newScopes),
         rules(newScopes, injection));
   }

@@ -21,6 +21,8 @@ import org.jspecify.annotations.Nullable;
  * @param http2 whether the upstream may be spoken to by HTTP/2, if its TLS chooses it; false if
  *     absent
  * @param audit whether every allowed request is a record of its own; {@code aggregated} if absent
+ * @param rewriteBodies whether the origin is replaced by the destination's address at the gateway
+ *     in texts that the upstream answers; false if absent
  * @param enabled whether it can be reached at all; true if absent
  */
 public record DestinationSpec(
@@ -35,6 +37,7 @@ public record DestinationSpec(
     @Nullable ByteSize maxRequestBody,
     @Nullable Boolean http2,
     @Nullable AuditDetail audit,
+    @Nullable Boolean rewriteBodies,
     @Nullable Boolean enabled)
     implements ResourceSpec {
 

@@ -59,6 +59,7 @@ final class LeaseRules {
     refuse("/maxRequestBody", spec.maxRequestBody(), errors);
     refuse("/http2", spec.http2(), errors);
     refuse("/audit", spec.audit(), errors);
+    refuse("/rewriteBodies", spec.rewriteBodies(), errors);
   }
 
   private static void checkParameters(

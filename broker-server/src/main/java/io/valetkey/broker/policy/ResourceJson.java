@@ -111,6 +111,7 @@ public final class ResourceJson {
         fields.size("maxRequestBody"),
         fields.flag("http2"),
         fields.choice("audit", AuditDetail.class),
+        fields.flag("rewriteBodies"),
         fields.flag("enabled"));
   }
 

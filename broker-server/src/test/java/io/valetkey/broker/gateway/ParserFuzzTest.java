@@ -13,7 +13,9 @@ import io.valetkey.broker.signal.SharedSignal;
 import io.valetkey.broker.signal.Signal;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
+import java.util.Locale;
 import java.util.Map;
+import java.util.zip.DataFormatException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -63,6 +65,17 @@ class ParserFuzzTest {
     }
     try {
       Guard.accept(new Guard.Head("GET", text, new Fields().add("Host", "gateway")));
+    } catch (RefusedException refused) {
+      assertThat(refused.detail()).isNotEmpty();
+    }
+    var hosts = new DestinationHosts("gw.test", "https://gw.test");
+    Fields host = new Fields().add("Host", text + ".gw.test");
+    try {
+      // What names a destination is one label, and is known to be below the suffix.
+      assertThat(Guard.acceptAtHost(hosts, new Guard.Head("GET", "/", host)).destination())
+          .isEqualTo(text.toLowerCase(Locale.ROOT))
+          .matches("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?");
+      assertThat(hosts.areBelow(host.all("host"))).isTrue();
     } catch (RefusedException refused) {
       assertThat(refused.detail()).isNotEmpty();
     }
@@ -138,6 +151,31 @@ class ParserFuzzTest {
       String whole = frames(masked, input, Math.max(1, input.length));
       assertThat(frames(masked, input, 1)).isEqualTo(whole);
     }
+  }
+
+  /** What an upstream packs is unpacked the same however it arrives, or refused. */
+  @FuzzTest
+  void gzip(byte[] input) {
+    String whole = unpacked(input, Math.max(1, input.length));
+    String pieces = unpacked(input, 1);
+    // Where it is refused, pieces before that have come out already.
+    assertThat(pieces.endsWith("!")).isEqualTo(whole.endsWith("!"));
+    assertThat(whole.endsWith("!") || pieces.equals(whole)).isTrue();
+  }
+
+  private static String unpacked(byte[] input, int step) {
+    StringBuilder out = new StringBuilder();
+    GzipBody body = new GzipBody();
+    try {
+      for (int at = 0; at < input.length; at += step) {
+        byte[] piece = java.util.Arrays.copyOfRange(input, at, Math.min(input.length, at + step));
+        out.append(new String(body.unpack(piece), StandardCharsets.ISO_8859_1));
+      }
+    } catch (DataFormatException refused) {
+      assertThat(refused).hasMessageNotContaining("sk-real");
+      return out + "!";
+    }
+    return body.isComplete() ? out + "." : out + "!";
   }
 
   private static String frames(boolean masked, byte[] input, int step) {

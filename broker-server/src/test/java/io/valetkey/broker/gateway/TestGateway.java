@@ -72,6 +72,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   volatile boolean stopped;
   final Set<String> ended = java.util.concurrent.ConcurrentHashMap.newKeySet();
   volatile boolean current = true;
+  volatile boolean rewriteBodies;
   volatile Duration timeout = Duration.ofSeconds(5);
   volatile Duration maxStream = Duration.ofMinutes(15);
   private final int upstreamPort;
@@ -162,6 +163,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             "127.0.0.1",
             0,
             "https://gateway.test",
+            new DestinationHosts("gateway.test", "https://gateway.test"),
             connect,
             head,
             idle,
@@ -285,6 +287,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             1 << 20,
             http2,
             false,
+            rewriteBodies,
             Map.of("s", scope),
             rules);
     return new Permit("s:" + match.pattern(), 1, target, meter);

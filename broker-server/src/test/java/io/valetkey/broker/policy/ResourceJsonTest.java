@@ -51,12 +51,14 @@ class ResourceJsonTest {
                 """
                 {"kind": "http", "origin": "https://a.test", "credential": {"source": "file", "name": "f"},
                  "slot": {"header": "x-api-key", "format": "{credential}"}, "timeout": "1500ms",
-                 "maxStream": "1d", "maxRequestBody": "10MiB", "http2": true, "audit": "full", "enabled": true}\
+                 "maxStream": "1d", "maxRequestBody": "10MiB", "http2": true, "audit": "full", "rewriteBodies": true,
+                 "enabled": true}\
                 """);
     assertThat(destination.timeout()).isEqualTo(Duration.ofMillis(1500));
     assertThat(destination.maxRequestBody()).isEqualTo(new ByteSize(10 << 20));
     assertThat(destination.http2()).isTrue();
     assertThat(destination.audit()).isEqualTo(DestinationSpec.AuditDetail.FULL);
+    assertThat(destination.rewriteBodies()).isTrue();
 
     var several =
         (DestinationSpec)

@@ -347,6 +347,7 @@ class ResourceValidatorTest {
                 null,
                 null,
                 null,
+                null,
                 null))
         .stream()
         .map(FieldError::pointer)
