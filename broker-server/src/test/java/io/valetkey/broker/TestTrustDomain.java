@@ -4,8 +4,6 @@ import java.io.IOException;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.math.BigInteger;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.security.GeneralSecurityException;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
@@ -156,14 +154,6 @@ public final class TestTrustDomain {
       } catch (GeneralSecurityException | IOException e) {
         throw new IllegalStateException(e);
       }
-    }
-
-    /** Writes {@code name.pem} with the chain and {@code name.key}. */
-    public void write(Path folder, String name) throws IOException {
-      StringBuilder text = new StringBuilder();
-      chain.forEach(certificate -> text.append(pem(certificate)));
-      Files.writeString(folder.resolve(name + ".pem"), text);
-      Files.writeString(folder.resolve(name + ".key"), pem(key));
     }
   }
 

@@ -125,9 +125,11 @@ final class Admission {
    * Takes the request through all steps.
    *
    * @param entrance the way by which it came in
+   * @param peer who opened the connection
    * @return fails with a {@link RefusedException} at the first step that refuses
    */
-  CompletableFuture<Admitted> admit(Entrance entrance, Guard.Head head, Exchange exchange) {
+  CompletableFuture<Admitted> admit(
+      Entrance entrance, PeerCertificate peer, Guard.Head head, Exchange exchange) {
     Trace trace = exchange.trace();
     try {
       var accepted = trace.step("guard", () -> entrance.accept(head));
@@ -150,7 +152,8 @@ final class Admission {
               entrance.announcesProof(accepted.fields()),
               accepted.fields().all("dpop"),
               accepted.method(),
-              "/d/" + accepted.destination() + accepted.path().raw());
+              "/d/" + accepted.destination() + accepted.path().raw(),
+              peer::thumbprint);
       return trace
           .later("verify_proof", () -> permissions.prove(token, caller, possession))
           .thenCompose(proven -> permitted(accepted, method, caller, exchange, TRIES))

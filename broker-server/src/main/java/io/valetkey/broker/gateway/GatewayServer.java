@@ -1,5 +1,6 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.net.AnyClientCertificate;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
@@ -12,6 +13,7 @@ import io.vertx.core.Future;
 import io.vertx.core.Handler;
 import io.vertx.core.VerticleBase;
 import io.vertx.core.Vertx;
+import io.vertx.core.http.ClientAuth;
 import io.vertx.core.http.HttpConnection;
 import io.vertx.core.http.HttpServer;
 import io.vertx.core.http.HttpServerOptions;
@@ -19,6 +21,7 @@ import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.http.HttpVersion;
 import io.vertx.core.net.KeyCertOptions;
 import io.vertx.core.net.ServerSSLOptions;
+import io.vertx.core.net.TrustOptions;
 import io.vertx.core.net.impl.VertxConnection;
 import java.time.Clock;
 import java.util.ArrayList;
@@ -47,6 +50,10 @@ public final class GatewayServer {
   private static final int HEADER_BYTES = 32 * 1024;
   private static final int REQUEST_LINE_BYTES = 16 * 1024;
   private static final Set<String> TLS_VERSIONS = Set.of("TLSv1.3", "TLSv1.2");
+
+  /** Whose a certificate is does not matter here: a token names the one that it is bound to. */
+  private static final TrustOptions ANY_CLIENT = TrustOptions.wrap(new AnyClientCertificate());
+
   private static final long COUNTS_MILLIS = 60_000;
   private static final long MARGIN_SECONDS = 10;
 
@@ -191,6 +198,9 @@ public final class GatewayServer {
           .setEnabledSecureTransportProtocols(TLS_VERSIONS)
           .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
           .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
+      if (settings.clientCertificates()) {
+        options.setClientAuth(ClientAuth.REQUEST).setTrustOptions(ANY_CLIENT);
+      }
     }
     return vertx
         .createHttpServer(options)
@@ -200,11 +210,16 @@ public final class GatewayServer {
   }
 
   ServerSSLOptions tls(KeyManagerFactory keys) {
-    return new ServerSSLOptions()
-        .setKeyCertOptions(KeyCertOptions.wrap(keys))
-        .setEnabledSecureTransportProtocols(TLS_VERSIONS)
-        .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
-        .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
+    ServerSSLOptions options =
+        new ServerSSLOptions()
+            .setKeyCertOptions(KeyCertOptions.wrap(keys))
+            .setEnabledSecureTransportProtocols(TLS_VERSIONS)
+            .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
+            .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
+    if (settings.clientCertificates()) {
+      options.setClientAuth(ClientAuth.REQUEST).setTrustOptions(ANY_CLIENT);
+    }
+    return options;
   }
 
   /**
@@ -322,7 +337,11 @@ public final class GatewayServer {
     var head = new Guard.Head(request.method().name(), request.uri(), fields);
     Context context = conversation.context();
     CompletableFuture<Admission.Admitted> answer =
-        admission.admit(entrance, head, conversation.exchange());
+        admission.admit(
+            entrance,
+            PeerCertificate.of(((VertxConnection) request.connection()).channel()),
+            head,
+            conversation.exchange());
     boolean here = answer.isDone(); // then this is the event loop still
     var _ =
         answer.whenComplete((admitted, failure) -> {

@@ -13,6 +13,7 @@ import java.time.Duration;
  * @param idleTimeout how long a body may make no progress, in either direction
  * @param webSocketIdle how long neither side of a WebSocket may send a frame
  * @param keepAlive how long an idle connection is kept, on either side
+ * @param clientCertificates whether callers are asked for a certificate in the handshake
  * @param drain how long running exchanges may go on when the gateway stops
  */
 public record GatewaySettings(
@@ -24,6 +25,7 @@ public record GatewaySettings(
     Duration idleTimeout,
     Duration webSocketIdle,
     Duration keepAlive,
+    boolean clientCertificates,
     Duration drain) {
 
   /** The bounds that the documentation states. */
@@ -37,6 +39,7 @@ public record GatewaySettings(
         Duration.ofSeconds(30),
         Duration.ofMinutes(5),
         Duration.ofSeconds(60),
+        false,
         Duration.ofSeconds(20));
   }
 
@@ -51,6 +54,22 @@ public record GatewaySettings(
         idleTimeout,
         webSocketIdle,
         keepAlive,
+        clientCertificates,
         bound);
+  }
+
+  /** The same, asking callers for a certificate or not. */
+  public GatewaySettings withClientCertificates(boolean asked) {
+    return new GatewaySettings(
+        host,
+        port,
+        publicUrl,
+        connectTimeout,
+        headTimeout,
+        idleTimeout,
+        webSocketIdle,
+        keepAlive,
+        asked,
+        drain);
   }
 }

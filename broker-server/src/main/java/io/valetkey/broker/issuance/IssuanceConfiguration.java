@@ -19,6 +19,7 @@ import jakarta.servlet.http.HttpServlet;
 import java.time.Clock;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.boot.web.servlet.ServletRegistrationBean;
 import org.springframework.context.annotation.Bean;
@@ -30,6 +31,14 @@ public class IssuanceConfiguration {
 
   /** The agents that may introspect, with the destinations whose tokens they may see. */
   public record ResourceServers(Map<String, List<String>> destinationsByAgent) {}
+
+  /** Where client certificates are asked for, if anywhere. */
+  public record MutualTls(@Nullable String url) {}
+
+  @Bean
+  ClientCertificates clientCertificates(MutualTls mtls) {
+    return new ClientCertificates(mtls.url() != null);
+  }
 
   @Bean
   TokenMinter tokenMinter(TokenSettings settings, SigningKeys keys) {
@@ -54,15 +63,18 @@ public class IssuanceConfiguration {
       AuditLog auditLog,
       DpopProofs proofs,
       TokenSettings settings,
+      ClientCertificates certificates,
       @Qualifier("tokenTelemetry") EndpointTelemetry telemetry) {
-    var servlet = new TokenEndpoint(issueToken, auditLog, proofs, settings, telemetry);
+    var servlet =
+        new TokenEndpoint(issueToken, auditLog, proofs, settings, certificates, telemetry);
     return at(servlet, "token", OAuthPaths.TOKEN);
   }
 
   @Bean
-  ServletRegistrationBean<HttpServlet> oauthDocuments(SigningKeys keys, TokenSettings settings) {
+  ServletRegistrationBean<HttpServlet> oauthDocuments(
+      SigningKeys keys, TokenSettings settings, MutualTls mtls) {
     return at(
-        new OAuthDocuments(keys, settings),
+        new OAuthDocuments(keys, settings, mtls.url()),
         "oauth-documents",
         OAuthPaths.JWKS,
         OAuthPaths.METADATA,
@@ -100,8 +112,12 @@ public class IssuanceConfiguration {
   }
 
   @Bean
-  TokenHolders tokenHolders(AccessTokens tokens, DpopProofs proofs, TokenSettings settings) {
-    return new TokenHolders(tokens, proofs, settings);
+  TokenHolders tokenHolders(
+      AccessTokens tokens,
+      DpopProofs proofs,
+      TokenSettings settings,
+      ClientCertificates certificates) {
+    return new TokenHolders(tokens, proofs, settings, certificates);
   }
 
   @Bean

@@ -28,4 +28,12 @@ public final class OAuthPaths {
   public static final String AWS_CREDENTIALS = "/v1/aws-credentials";
 
   private OAuthPaths() {}
+
+  /** Whether the path is that of one of these endpoints. */
+  public static boolean isOne(String path) {
+    return switch (path) {
+      case TOKEN, JWKS, INTROSPECT, REVOKE, METADATA, DISCOVERY, LEASES -> true;
+      default -> path.startsWith(LEASES + "/") || path.startsWith(AWS_CREDENTIALS + "/");
+    };
+  }
 }

@@ -119,6 +119,7 @@ final class IssuerRules {
     }
     if (spec.type() != IssuerType.SPIFFE) {
       errors.invalid("/x509", "is for type spiffe only");
+      return;
     }
     boolean bundle = Boolean.TRUE.equals(x509.fromBundleUri());
     if (bundle == (x509.authorities() != null)) {

@@ -105,6 +105,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             idle,
             webSocketIdle,
             Duration.ofSeconds(60),
+            false,
             Duration.ofSeconds(2));
     var resolver =
         new Resolver(
@@ -169,7 +170,16 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     String destination = token.contains("other") ? "other" : "up";
     String thumbprint = token.contains("bound") ? "thumbprint" : null;
     return new Caller(
-        "1." + token, "key", 1, "bot", "issuer", "subject", destination, Set.of("s"), thumbprint);
+        "1." + token,
+        "key",
+        1,
+        "bot",
+        "issuer",
+        "subject",
+        destination,
+        Set.of("s"),
+        thumbprint,
+        null);
   }
 
   @Override
