@@ -95,6 +95,7 @@ public class AccessTokenBenchmark {
         List.of("use"),
         now,
         now.plus(LIFE_MINUTES, ChronoUnit.MINUTES),
+        null,
         null);
   }
 

@@ -105,6 +105,7 @@ public class IdentityBenchmark {
               Duration.ofHours(24),
               false,
               null,
+              null,
               true,
               1);
     }

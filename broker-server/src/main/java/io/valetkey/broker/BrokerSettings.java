@@ -33,6 +33,7 @@ import org.springframework.core.env.ConfigurableEnvironment;
  * @param algorithm what access tokens are signed with
  * @param fileSource the directory of the {@code file} source, if there is one
  * @param leave how long a process that is asked to end still serves, after it has said so
+ * @param mtls where client certificates are asked for; null if nowhere
  * @param introspection which agents may introspect tokens for which destinations
  */
 record BrokerSettings(
@@ -48,6 +49,7 @@ record BrokerSettings(
     JWSAlgorithm algorithm,
     @Nullable Path fileSource,
     Duration leave,
+    @Nullable Mtls mtls,
     Map<String, List<String>> introspection) {
 
   /** The role that issues tokens and answers the admin API. */
@@ -71,6 +73,7 @@ record BrokerSettings(
    * @param trustedCertificates PEM file of additional CAs for upstreams, if there is one
    * @param drain how long open exchanges may go on when the gateway stops
    * @param sslBundle the name of Spring's bundle with its own certificate; null for plain HTTP
+   * @param clientCertificates whether callers are asked for theirs
    * @param forward how the forward proxy listens; null if there is none
    * @param interception the authority of the forward proxy
    * @param upstreamProxy the proxy behind which destinations are; null if there is none
@@ -83,9 +86,20 @@ record BrokerSettings(
       @Nullable Path trustedCertificates,
       Duration drain,
       @Nullable String sslBundle,
+      boolean clientCertificates,
       @Nullable ForwardSettings forward,
       InterceptionSettings interception,
       @Nullable UpstreamProxySettings upstreamProxy) {}
+
+  /**
+   * A port of the issuer that asks for client certificates.
+   *
+   * @param address the local address it listens on; all if null
+   * @param port the port; 0 for any free one
+   * @param url the external URL of the port
+   * @param sslBundle the name of Spring's bundle with its own certificate
+   */
+  record Mtls(@Nullable String address, int port, String url, String sslBundle) {}
 
   /** What becomes of the settings that other parts read for themselves. */
   interface OtherSettings {
@@ -139,6 +153,7 @@ record BrokerSettings(
         algorithm(reader),
         directory(reader, "file-source.directory"),
         reader.duration("shutdown.delay", Duration.ZERO, Duration.ZERO, SECOND.multipliedBy(300)),
+        mtls(reader),
         introspection(reader));
   }
 
@@ -189,9 +204,38 @@ record BrokerSettings(
         reader.duration(
             "gateway.drain", SECOND.multipliedBy(25), Duration.ZERO, SECOND.multipliedBy(900)),
         reader.text("gateway.ssl-bundle"),
+        clientCertificates(reader),
         forward(reader),
         InterceptionSettings.read(reader, reader.text("gateway.forward.port") != null),
         UpstreamProxySettings.read(reader));
+  }
+
+  private static boolean clientCertificates(SettingsReader reader) {
+    boolean asked = reader.flag("gateway.client-certificates", false);
+    if (asked && reader.text("gateway.ssl-bundle") == null) {
+      reader.problem("gateway.client-certificates", "needs valetkey.gateway.ssl-bundle");
+    }
+    return asked;
+  }
+
+  private static @Nullable Mtls mtls(SettingsReader reader) {
+    String address = reader.text("mtls.address");
+    String bundle = reader.text("mtls.ssl-bundle");
+    boolean named = reader.text("mtls.public-url") != null;
+    if (reader.text("mtls.port") == null) {
+      if (address != null || bundle != null || named) {
+        reader.problem("mtls.port", "is missing; the other settings of valetkey.mtls need it");
+      }
+      return null;
+    }
+    String url = reader.externalUrl("mtls.public-url");
+    if (url.startsWith("http:")) {
+      reader.problem("mtls.public-url", "must be https");
+    }
+    if (bundle == null) {
+      reader.problem("mtls.ssl-bundle", "is missing");
+    }
+    return new Mtls(address, reader.port("mtls.port", 0), url, bundle == null ? "" : bundle);
   }
 
   private static @Nullable ForwardSettings forward(SettingsReader reader) {

@@ -84,8 +84,9 @@ class GatewayRoleConfiguration {
 
   /** Its expiry is a metric, so that a renewal that does not come is noticed. */
   @Bean
-  GatewayCertificate gatewayCertificate(BrokerSettings settings, SslBundles bundles) {
-    return new GatewayCertificate(settings.gateway().sslBundle(), bundles);
+  ServerCertificate gatewayCertificate(BrokerSettings settings, SslBundles bundles) {
+    return new ServerCertificate(
+        "valetkey.gateway.ssl-bundle", settings.gateway().sslBundle(), bundles);
   }
 
   @Bean
@@ -135,7 +136,7 @@ class GatewayRoleConfiguration {
       Access access,
       UpstreamCredentials credentials,
       LiveExchanges live,
-      GatewayCertificate certificate,
+      ServerCertificate certificate,
       GatewayTelemetry telemetry,
       Clock clock,
       ObjectProvider<InterceptionCertificates> interception,
@@ -152,7 +153,7 @@ class GatewayRoleConfiguration {
     GatewayServer gateway =
         new GatewayServer(
             vertx,
-            defaults.withDrain(own.drain()),
+            defaults.withDrain(own.drain()).withClientCertificates(own.clientCertificates()),
             new AuditTrail(auditLog),
             new BrokerPermissions(tokens, proofs, access),
             egress(own, rules, clock),
@@ -247,8 +248,16 @@ class GatewayRoleConfiguration {
       GatewayServer gateway,
       GatewayTelemetry telemetry,
       UpstreamCredentials credentials,
-      StopView stops) {
+      StopView stops,
+      ServerCertificate certificate) {
     return registry -> {
+      if (certificate.current() != null) {
+        Gauge.builder(
+                "valetkey.gateway.certificate.not.after", certificate, ServerCertificate::notAfter)
+            .description("When the gateway's own certificate ends, in seconds since 1970")
+            .baseUnit("seconds")
+            .register(registry);
+      }
       Meters.outcomes(
           registry,
           "valetkey.gateway.requests",

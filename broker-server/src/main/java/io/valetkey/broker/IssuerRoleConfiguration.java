@@ -22,6 +22,9 @@ import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.annotation.Qualifier;
+import org.springframework.boot.ssl.SslBundles;
+import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
+import org.springframework.boot.web.server.WebServerFactoryCustomizer;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Conditional;
 import org.springframework.context.annotation.Configuration;
@@ -112,28 +115,26 @@ class IssuerRoleConfiguration {
   @Bean
   @Order(Ordered.HIGHEST_PRECEDENCE)
   SecurityFilterChain oauthEndpoints() {
-    Set<String> paths =
-        Set.of(
-            OAuthPaths.TOKEN,
-            OAuthPaths.JWKS,
-            OAuthPaths.INTROSPECT,
-            OAuthPaths.REVOKE,
-            OAuthPaths.METADATA,
-            OAuthPaths.DISCOVERY,
-            OAuthPaths.FEDERATION_JWKS,
-            OAuthPaths.FEDERATION_DISCOVERY,
-            OAuthPaths.LEASES);
-    return new DefaultSecurityFilterChain(request -> {
-      String path = request.getRequestURI();
-      return paths.contains(path)
-          || path.startsWith(OAuthPaths.LEASES + "/")
-          || path.startsWith(OAuthPaths.AWS_CREDENTIALS + "/");
-    });
+    return new DefaultSecurityFilterChain(request -> OAuthPaths.isOne(request.getRequestURI()));
   }
 
   @Bean
   IssuanceConfiguration.ResourceServers resourceServers(BrokerSettings settings) {
     return new IssuanceConfiguration.ResourceServers(settings.introspection());
+  }
+
+  @Bean
+  IssuanceConfiguration.MutualTls mutualTls(BrokerSettings settings) {
+    BrokerSettings.Mtls mtls = settings.mtls();
+    return new IssuanceConfiguration.MutualTls(mtls == null ? null : mtls.url());
+  }
+
+  /** Only of the API's own server: a bean of the management port's context would be another. */
+  @Bean
+  WebServerFactoryCustomizer<TomcatServletWebServerFactory> mutualTlsListener(
+      BrokerSettings settings, SslBundles bundles) {
+    BrokerSettings.Mtls mtls = settings.mtls();
+    return mtls == null ? factory -> {} : new MutualTlsListener(mtls, bundles);
   }
 
   /** The issuers of the policy as it is at each question. */

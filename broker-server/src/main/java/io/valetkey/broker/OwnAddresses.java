@@ -30,6 +30,7 @@ final class OwnAddresses {
   private static final List<String> PORTS =
       List.of(
           "server.port",
+          "valetkey.mtls.port",
           "valetkey.gateway.port",
           "valetkey.gateway.forward.port",
           "management.server.port");

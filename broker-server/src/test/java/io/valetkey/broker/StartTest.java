@@ -57,6 +57,21 @@ class StartTest {
   }
 
   @Test
+  void start_withHalfOfMutualTls_isRefused() {
+    assertThatThrownBy(() ->
+            RunningBroker.start(
+                Map.of(
+                    "valetkey.mtls.port", "1",
+                    "valetkey.mtls.public-url", "http://127.0.0.1:1",
+                    "valetkey.gateway.client-certificates", "true")))
+        .hasMessageContaining("valetkey.mtls.public-url: must be https")
+        .hasMessageContaining("valetkey.mtls.ssl-bundle: is missing")
+        .hasMessageContaining("valetkey.gateway.client-certificates: needs");
+    assertThatThrownBy(() -> RunningBroker.start(Map.of("valetkey.mtls.ssl-bundle", "own")))
+        .hasMessageContaining("valetkey.mtls.port: is missing");
+  }
+
+  @Test
   void start_withWrongSettingsOfTheAuditTrail_namesAllOfThemAtOnce() {
     assertThatThrownBy(() ->
             RunningBroker.start(

@@ -7,16 +7,10 @@ import com.nimbusds.jose.jwk.ECKey;
 import com.nimbusds.jose.jwk.JWK;
 import com.nimbusds.jose.jwk.OctetKeyPair;
 import com.nimbusds.jose.jwk.RSAKey;
-import java.math.BigInteger;
 import java.util.Map;
 
 /** Whether a key may be used with an algorithm (RFC 7518 sections 3.3 to 3.5, RFC 8037). */
 final class KeyFit {
-
-  private static final int LEAST_RSA_BITS = 2048;
-
-  /** Verifying costs more with longer keys, and an issuer chooses its keys. */
-  private static final int MOST_RSA_BITS = 8192;
 
   private static final Map<JWSAlgorithm, Curve> EC_CURVES =
       Map.of(
@@ -43,13 +37,7 @@ final class KeyFit {
   }
 
   private static boolean strong(RSAKey rsa) {
-    int bits = rsa.getModulus().decodeToBigInteger().bitLength();
-    BigInteger exponent = rsa.getPublicExponent().decodeToBigInteger();
-    return bits >= LEAST_RSA_BITS
-        && bits <= MOST_RSA_BITS
-        && exponent.testBit(0)
-        && exponent.bitLength() > 1
-        && exponent.bitLength() <= 64
-        && !Roca.suspects(rsa.getModulus().decodeToBigInteger());
+    return KeyStrength.suffices(
+        rsa.getModulus().decodeToBigInteger(), rsa.getPublicExponent().decodeToBigInteger());
   }
 }

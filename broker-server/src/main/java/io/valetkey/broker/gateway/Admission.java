@@ -158,11 +158,16 @@ final class Admission {
    * Takes the request through all steps.
    *
    * @param entrance the way by which it came in
+   * @param peer who opened the connection
    * @param body reads the body, should the permission depend on it
    * @return fails with a {@link RefusedException} at the first step that refuses
    */
   CompletableFuture<Admitted> admit(
-      Entrance entrance, Guard.Head head, Exchange exchange, BodySource body) {
+      Entrance entrance,
+      PeerCertificate peer,
+      Guard.Head head,
+      Exchange exchange,
+      BodySource body) {
     Trace trace = exchange.trace();
     try {
       var accepted = trace.step("guard", () -> entrance.accept(head));
@@ -185,7 +190,8 @@ final class Admission {
               entrance.announcesProof(accepted.fields()),
               accepted.fields().all("dpop"),
               accepted.method(),
-              settings.address(accepted.way(), accepted.destination()) + accepted.path().raw());
+              settings.address(accepted.way(), accepted.destination()) + accepted.path().raw(),
+              peer::thumbprint);
       return trace
           .later("verify_proof", () -> permissions.prove(token, caller, possession))
           .thenCompose(proven ->

@@ -43,7 +43,8 @@ public final class BrokerPermissions implements Permissions {
         token.subject(),
         token.destination(),
         token.scopes(),
-        token.keyThumbprint());
+        token.keyThumbprint(),
+        token.certificateThumbprint());
   }
 
   @Override
@@ -53,6 +54,11 @@ public final class BrokerPermissions implements Permissions {
     if (bound != possession.announced() || possession.proofs().size() != (bound ? 1 : 0)) {
       return CompletableFuture.failedFuture(
           invalid("a bound token needs the scheme DPoP and one proof, any other token neither"));
+    }
+    String certificate = caller.certificateThumbprint();
+    if (certificate != null && !certificate.equals(possession.certificate().get())) {
+      return CompletableFuture.failedFuture(
+          invalid("the token is bound to a certificate that is not this connection's"));
     }
     if (!bound) {
       return CompletableFuture.completedFuture(null);

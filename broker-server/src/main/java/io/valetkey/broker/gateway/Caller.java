@@ -14,7 +14,8 @@ import org.jspecify.annotations.Nullable;
  * @param subject the subject of that identity
  * @param destination the only destination it is for
  * @param scopes the scopes in it
- * @param keyThumbprint the key that the token is bound to (RFC 9449), or null for a bearer token
+ * @param keyThumbprint the key that the token is bound to (RFC 9449), or null if it is not
+ * @param certificateThumbprint the certificate that it is bound to (RFC 8705), or null
  */
 public record Caller(
     String jti,
@@ -25,7 +26,8 @@ public record Caller(
     String subject,
     String destination,
     Set<String> scopes,
-    @Nullable String keyThumbprint) {
+    @Nullable String keyThumbprint,
+    @Nullable String certificateThumbprint) {
 
   /** Copies the scopes. */
   public Caller {

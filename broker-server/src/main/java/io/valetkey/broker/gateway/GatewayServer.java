@@ -2,6 +2,7 @@ package io.valetkey.broker.gateway;
 
 import io.netty.channel.Channel;
 import io.netty.handler.timeout.IdleStateHandler;
+import io.valetkey.broker.net.AnyClientCertificate;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -13,6 +14,7 @@ import io.vertx.core.Future;
 import io.vertx.core.Handler;
 import io.vertx.core.VerticleBase;
 import io.vertx.core.Vertx;
+import io.vertx.core.http.ClientAuth;
 import io.vertx.core.http.HttpConnection;
 import io.vertx.core.http.HttpServer;
 import io.vertx.core.http.HttpServerOptions;
@@ -20,6 +22,7 @@ import io.vertx.core.http.HttpServerRequest;
 import io.vertx.core.http.HttpVersion;
 import io.vertx.core.net.KeyCertOptions;
 import io.vertx.core.net.ServerSSLOptions;
+import io.vertx.core.net.TrustOptions;
 import io.vertx.core.net.impl.ConnectionBase;
 import java.time.Clock;
 import java.util.ArrayList;
@@ -50,6 +53,10 @@ public final class GatewayServer {
       List.of(HttpVersion.HTTP_2, HttpVersion.HTTP_1_1);
   private static final int REQUEST_LINE_BYTES = 16 * 1024;
   private static final Set<String> TLS_VERSIONS = Set.of("TLSv1.3", "TLSv1.2");
+
+  /** Whose a certificate is does not matter here: a token names the one that it is bound to. */
+  private static final TrustOptions ANY_CLIENT = TrustOptions.wrap(new AnyClientCertificate());
+
   private static final long COUNTS_MILLIS = 60_000;
   private static final long MARGIN_SECONDS = 10;
 
@@ -201,6 +208,9 @@ public final class GatewayServer {
           .setEnabledSecureTransportProtocols(TLS_VERSIONS)
           .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
           .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
+      if (settings.clientCertificates()) {
+        options.setClientAuth(ClientAuth.REQUEST).setTrustOptions(ANY_CLIENT);
+      }
     }
     return vertx
         .createHttpServer(options)
@@ -230,13 +240,18 @@ public final class GatewayServer {
   }
 
   ServerSSLOptions tls(KeyManagerFactory keys, List<HttpVersion> protocols) {
-    return new ServerSSLOptions()
-        .setUseAlpn(true)
-        .setApplicationLayerProtocols(protocols.stream().map(HttpVersion::alpnName).toList())
-        .setKeyCertOptions(KeyCertOptions.wrap(keys))
-        .setEnabledSecureTransportProtocols(TLS_VERSIONS)
-        .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
-        .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
+    ServerSSLOptions options =
+        new ServerSSLOptions()
+            .setUseAlpn(true)
+            .setApplicationLayerProtocols(protocols.stream().map(HttpVersion::alpnName).toList())
+            .setKeyCertOptions(KeyCertOptions.wrap(keys))
+            .setEnabledSecureTransportProtocols(TLS_VERSIONS)
+            .setSslHandshakeTimeout(settings.connectTimeout().toSeconds())
+            .setSslHandshakeTimeoutUnit(TimeUnit.SECONDS);
+    if (settings.clientCertificates()) {
+      options.setClientAuth(ClientAuth.REQUEST).setTrustOptions(ANY_CLIENT);
+    }
+    return options;
   }
 
   /**
@@ -371,6 +386,7 @@ public final class GatewayServer {
     CompletableFuture<Admission.Admitted> answer =
         admission.admit(
             entrance,
+            PeerCertificate.of(((ConnectionBase) request.connection()).channel()),
             head,
             conversation.exchange(),
             (most, longest) -> {

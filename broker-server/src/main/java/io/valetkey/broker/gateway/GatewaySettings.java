@@ -15,6 +15,7 @@ import org.jspecify.annotations.Nullable;
  * @param idleTimeout how long a body may make no progress, in either direction
  * @param webSocketIdle how long neither side of a WebSocket may send a frame
  * @param keepAlive how long an idle connection is kept, on either side
+ * @param clientCertificates whether callers are asked for a certificate in the handshake
  * @param drain how long running exchanges may go on when the gateway stops
  */
 public record GatewaySettings(
@@ -27,6 +28,7 @@ public record GatewaySettings(
     Duration idleTimeout,
     Duration webSocketIdle,
     Duration keepAlive,
+    boolean clientCertificates,
     Duration drain) {
 
   /** The bounds that the documentation states. */
@@ -41,6 +43,7 @@ public record GatewaySettings(
         Duration.ofSeconds(30),
         Duration.ofMinutes(5),
         Duration.ofSeconds(60),
+        false,
         Duration.ofSeconds(20));
   }
 
@@ -56,6 +59,7 @@ public record GatewaySettings(
         idleTimeout,
         webSocketIdle,
         keepAlive,
+        clientCertificates,
         bound);
   }
 
@@ -71,6 +75,23 @@ public record GatewaySettings(
         idleTimeout,
         webSocketIdle,
         keepAlive,
+        clientCertificates,
+        drain);
+  }
+
+  /** The same, asking callers for a certificate or not. */
+  public GatewaySettings withClientCertificates(boolean asked) {
+    return new GatewaySettings(
+        host,
+        port,
+        publicUrl,
+        hosts,
+        connectTimeout,
+        headTimeout,
+        idleTimeout,
+        webSocketIdle,
+        keepAlive,
+        asked,
         drain);
   }
 

@@ -7,6 +7,8 @@ import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.problem.RefusedException;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 
 /** The questions that the gateway has for the rest of the broker. None of them blocks. */
 public interface Permissions {
@@ -40,21 +42,29 @@ public interface Permissions {
   Caller verify(String token);
 
   /**
-   * What came with a token to prove that its holder has the key it is bound to.
+   * What came with a token to prove that its holder has the key or certificate it is bound to.
    *
    * @param announced whether the token came with the scheme {@code DPoP}
    * @param proofs the values of all {@code DPoP} fields
    * @param method the method of the request
    * @param uri the address of the request at the gateway, without the query
+   * @param certificate asked for the thumbprint of the connection's certificate, null if none
    */
-  record Possession(boolean announced, List<String> proofs, String method, String uri) {}
+  record Possession(
+      boolean announced,
+      List<String> proofs,
+      String method,
+      String uri,
+      Supplier<@Nullable String> certificate) {}
 
   /**
-   * Checks that a bound token came with its proof, and any other without one (RFC 9449 section
-   * 7.1).
+   * Checks that a token that is bound to a key came with its proof, and any other without one (RFC
+   * 9449 section 7.1); one that is bound to a certificate on a connection of it (RFC 8705 section
+   * 3).
    *
-   * @return completes at once for a bearer token; fails with a {@link RefusedException} of {@link
-   *     io.valetkey.broker.problem.ProblemCode#INVALID_TOKEN} if the proof is missing or wrong
+   * @return completes at once for a token that is bound to no key; fails with a {@link
+   *     RefusedException} of {@link io.valetkey.broker.problem.ProblemCode#INVALID_TOKEN} if the
+   *     proof is missing or wrong
    */
   CompletableFuture<Void> prove(String token, Caller caller, Possession possession);
 

@@ -157,7 +157,7 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
     var _ =
         shared
             .tunnels()
-            .open(head, opening)
+            .open(PeerCertificate.of(ctx.channel()), head, opening)
             .whenComplete(
                 (tunnel, failure) -> ctx.executor().execute(() -> decided(ctx, tunnel, failure)));
   }

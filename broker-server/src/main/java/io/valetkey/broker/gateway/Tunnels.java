@@ -61,10 +61,11 @@ final class Tunnels {
   /**
    * Takes a CONNECT through all steps.
    *
+   * @param peer who opened the connection
    * @param text the whole head, every byte as one character
    * @return fails with a {@link RefusedException} at the first step that refuses
    */
-  CompletableFuture<Opened> open(String text, Exchange exchange) {
+  CompletableFuture<Opened> open(PeerCertificate peer, String text, Exchange exchange) {
     Trace trace = exchange.trace();
     try {
       ConnectHead head = trace.step("guard", () -> ConnectHead.parse(text));
@@ -75,7 +76,9 @@ final class Tunnels {
       Caller caller = trace.step("verify_token", () -> permissions.verify(token));
       exchange.entry().caller(caller);
       exchange.live(live.add(caller, clock.instant(), exchange::end));
-      var possession = new Permissions.Possession(false, head.fields().all("dpop"), "CONNECT", "/");
+      var possession =
+          new Permissions.Possession(
+              false, head.fields().all("dpop"), "CONNECT", "/", peer::thumbprint);
       return trace
           .later("verify_proof", () -> permissions.prove(token, caller, possession))
           .thenCompose(proven -> {

@@ -154,7 +154,7 @@ final class UpstreamProbe {
   }
 
   private Caller nobody() {
-    return new Caller("", "", 0, NOBODY, "", "", target.name(), Set.of(), null);
+    return new Caller("", "", 0, NOBODY, "", "", target.name(), Set.of(), null, null);
   }
 
   private <T> Future<T> onLoop(java.util.function.Supplier<Future<T>> work) {

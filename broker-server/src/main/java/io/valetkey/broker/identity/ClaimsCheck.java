@@ -43,7 +43,8 @@ final class ClaimsCheck {
       throw new RefusedException(ProblemCode.AUDIENCE_MISMATCH, "aud is not ours alone");
     }
     String subject = subject(issuer, claims);
-    VerifiedWorkload workload = new VerifiedWorkload(issuer, subject, claims, issuedAt, expiresAt);
+    VerifiedWorkload workload =
+        new VerifiedWorkload(issuer, subject, claims, issuedAt, expiresAt, null);
     requireNames(issuer, claims, workload);
     return workload;
   }

@@ -5,19 +5,22 @@ import io.valetkey.broker.problem.Outcomes;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.net.InetAddress;
+import java.security.cert.X509Certificate;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Locale;
 import java.util.Set;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Checks identity tokens, in the order of the contract (02-api section 2, steps 1 to 5 and 7): the
- * spelling, the issuer, the algorithm and type, the signature, the claims, and whether the platform
- * still vouches for the workload. Nothing that an unverified token says causes a network request:
- * only registered, enabled issuers are asked, at their registered addresses.
+ * Checks identity tokens and certificates, the first in the order of the contract (02-api section
+ * 2, steps 1 to 5 and 7): the spelling, the issuer, the algorithm and type, the signature, the
+ * claims, and whether the platform still vouches for the workload. Nothing that an unverified token
+ * says causes a network request: only registered, enabled issuers are asked, at their registered
+ * addresses.
  */
 public final class IdentityVerifier {
 
@@ -31,6 +34,7 @@ public final class IdentityVerifier {
   private final SignatureCheck signatures;
   private final ClaimsCheck claims;
   private final TokenReview review;
+  private final X509SvidCheck certificates;
   private final VerifiedTokens verified = new VerifiedTokens(CACHED_PER_ISSUER, CACHED);
   private final Clock clock;
   private final Outcomes outcomes = new Outcomes();
@@ -54,6 +58,7 @@ public final class IdentityVerifier {
     this.signatures = new SignatureCheck(new KeyFetch(http, crypto), clock);
     this.claims = new ClaimsCheck(audience, clock);
     this.review = new TokenReview(http, audience);
+    this.certificates = new X509SvidCheck(clock);
     this.clock = clock;
   }
 
@@ -78,7 +83,42 @@ public final class IdentityVerifier {
     }
   }
 
-  /** How identity tokens were judged since the start. */
+  /**
+   * Says whose certificate this is. May block while the bundle of its trust domain is fetched, less
+   * than 5 seconds.
+   *
+   * @param chain as the peer of a TLS connection sent it in a handshake, in which it proved to have
+   *     the key of the first
+   * @throws RefusedException with the first thing that is wrong: {@code TOKEN_MALFORMED}, {@code
+   *     ISSUER_UNKNOWN}, {@code CLAIMS_INVALID}, {@code ALGORITHM_NOT_ALLOWED}, {@code
+   *     TOKEN_EXPIRED}, {@code SIGNATURE_INVALID}; or {@code ISSUER_UNAVAILABLE} if the bundle
+   *     cannot be had, which is not the caller's fault
+   */
+  public VerifiedWorkload verify(List<X509Certificate> chain) {
+    try {
+      VerifiedWorkload workload = check(chain);
+      outcomes.granted();
+      return workload;
+    } catch (RefusedException e) {
+      outcomes.notGranted(e.code());
+      throw e;
+    }
+  }
+
+  private VerifiedWorkload check(List<X509Certificate> chain) {
+    String id = X509SvidCheck.spiffeId(chain);
+    String domain = SpiffeId.trustDomain(id);
+    TrustedIssuer issuer = domain == null ? null : issuers.byTrustDomain(domain);
+    X509Trust trust = issuer == null ? null : issuer.x509();
+    if (issuer == null || !issuer.enabled() || trust == null) {
+      throw new RefusedException(
+          ProblemCode.ISSUER_UNKNOWN, "no enabled issuer has X.509-SVIDs of this trust domain");
+    }
+    X509Authorities authorities = signatures.authorities(issuer, trust);
+    return certificates.check(issuer, trust.maxAge(), id, chain, authorities);
+  }
+
+  /** How identity tokens and certificates were judged since the start. */
   public Outcomes outcomes() {
     return outcomes;
   }

@@ -40,12 +40,19 @@ final class IssuerKeys {
     this.fetch = fetch;
     this.clock = clock;
     if (issuer.keys() instanceof KeySource.Inline inline) {
-      current = new Current(fetch.inline(issuer, inline), 1, Instant.MAX, Instant.MAX);
+      current =
+          new Current(
+              fetch.inline(issuer, inline), X509Authorities.NONE, 1, Instant.MAX, Instant.MAX);
     }
   }
 
   /** Keys with the number of times they really changed, and how long they count. */
-  record Current(KeySet keys, long generation, Instant fetchedAt, Instant refreshAt) {
+  record Current(
+      KeySet keys,
+      X509Authorities authorities,
+      long generation,
+      Instant fetchedAt,
+      Instant refreshAt) {
 
     boolean usable(Instant now) {
       return fetchedAt.equals(Instant.MAX)
@@ -174,7 +181,13 @@ final class IssuerKeys {
     if (before != null) {
       generation = before.generation() + (before.keys().sameKeys(fetched.keys()) ? 0 : 1);
     }
-    Current after = new Current(fetched.keys(), generation, now, now.plus(fetched.refreshAfter()));
+    Current after =
+        new Current(
+            fetched.keys(),
+            fetched.authorities(),
+            generation,
+            now,
+            now.plus(fetched.refreshAfter()));
     current = after;
     inFlight = null;
     lastFailed = false;

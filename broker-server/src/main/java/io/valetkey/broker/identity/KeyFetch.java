@@ -28,8 +28,8 @@ final class KeyFetch {
     this.crypto = crypto;
   }
 
-  /** Keys, and when to look again. */
-  record Fetched(KeySet keys, Duration refreshAfter) {}
+  /** Keys, authorities where the issuer has them from its bundle, and when to look again. */
+  record Fetched(KeySet keys, X509Authorities authorities, Duration refreshAfter) {}
 
   /**
    * Reads the keys, blocking.
@@ -38,7 +38,8 @@ final class KeyFetch {
    */
   Fetched fetch(TrustedIssuer issuer) throws IOException {
     return switch (issuer.keys()) {
-      case KeySource.Inline inline -> new Fetched(inline(issuer, inline), REFRESH_AFTER);
+      case KeySource.Inline inline ->
+          new Fetched(inline(issuer, inline), X509Authorities.NONE, REFRESH_AFTER);
       case KeySource.JwksUri jwks -> remote(issuer, jwks.uri(), jwks.tls());
       case KeySource.Discovery discovery ->
           remote(
@@ -61,10 +62,14 @@ final class KeyFetch {
     } catch (IllegalArgumentException e) {
       throw new IOException("the answer is not a key set", e);
     }
-    if (keys.isEmpty()) {
+    X509Authorities authorities =
+        issuer.x509() instanceof X509Trust.OfBundle
+            ? X509Authorities.ofBundle(document)
+            : X509Authorities.NONE;
+    if (keys.isEmpty() && authorities.isEmpty()) {
       throw new IOException("the key set has no usable key");
     }
-    return new Fetched(keys, refreshAfter(document));
+    return new Fetched(keys, authorities, refreshAfter(document));
   }
 
   private static Set<@Nullable String> uses(TrustedIssuer issuer) {

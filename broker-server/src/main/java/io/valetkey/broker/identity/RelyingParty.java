@@ -101,6 +101,7 @@ public final class RelyingParty {
             KeyFetch.REFRESH_AFTER,
             false,
             null,
+            null,
             true,
             1);
   }

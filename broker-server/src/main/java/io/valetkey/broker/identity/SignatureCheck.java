@@ -78,6 +78,19 @@ final class SignatureCheck {
     return current.generation();
   }
 
+  /**
+   * Who signs the X.509-SVIDs of this issuer; may block while its bundle is fetched.
+   *
+   * @throws RefusedException {@link ProblemCode#ISSUER_UNAVAILABLE}
+   */
+  X509Authorities authorities(TrustedIssuer issuer, X509Trust trust) {
+    return switch (trust) {
+      case X509Trust.Inline inline -> inline.authorities();
+      case X509Trust.OfBundle bundle ->
+          keysOf(issuer).get(System.nanoTime() + KEYS_WITHIN.toNanos()).authorities();
+    };
+  }
+
   /** The generation of the issuer's keys that count now; -1 if none do. Never fetches. */
   long generation(TrustedIssuer issuer) {
     return keysOf(issuer).generation();

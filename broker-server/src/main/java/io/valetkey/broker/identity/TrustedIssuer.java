@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
  * @param maxTokenAge the most that {@code exp − iat} may be
  * @param once whether one identity token may be presented only once
  * @param review the API server that must still vouch for the token, if any
+ * @param x509 how its X.509-SVIDs are believed; null if they are not. For SPIFFE only
  * @param enabled whether its tokens are accepted at all
  * @param generation differs whenever anything above differs; whatever was remembered under another
  *     generation is forgotten
@@ -29,6 +30,7 @@ public record TrustedIssuer(
     Duration maxTokenAge,
     boolean once,
     @Nullable Review review,
+    @Nullable X509Trust x509,
     boolean enabled,
     long generation) {
 
@@ -51,6 +53,12 @@ public record TrustedIssuer(
     }
     if (!maxTokenAge.isPositive()) {
       throw new IllegalArgumentException("maxTokenAge must be positive");
+    }
+    if (x509 != null && type != Type.SPIFFE) {
+      throw new IllegalArgumentException("X.509-SVIDs are of a SPIFFE trust domain");
+    }
+    if (x509 instanceof X509Trust.OfBundle && !(keys instanceof KeySource.SpiffeBundle)) {
+      throw new IllegalArgumentException("there is no bundle to have authorities");
     }
     if (key.isEmpty()) {
       throw new IllegalArgumentException("an issuer has an iss or a trust domain");

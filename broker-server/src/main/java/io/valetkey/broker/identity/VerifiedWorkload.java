@@ -20,18 +20,21 @@ public final class VerifiedWorkload {
   private final Map<String, @Nullable Object> claims;
   private final Instant issuedAt;
   private final Instant expiresAt;
+  private final @Nullable String certificateThumbprint;
 
   VerifiedWorkload(
       TrustedIssuer issuer,
       String subject,
       Map<String, @Nullable Object> claims,
       Instant issuedAt,
-      Instant expiresAt) {
+      Instant expiresAt,
+      @Nullable String certificateThumbprint) {
     this.issuer = issuer;
     this.subject = subject;
     this.claims = claims;
     this.issuedAt = issuedAt;
     this.expiresAt = expiresAt;
+    this.certificateThumbprint = certificateThumbprint;
   }
 
   /** The registered issuer's name. */
@@ -44,17 +47,17 @@ public final class VerifiedWorkload {
     return subject;
   }
 
-  /** Every claim of the identity token, unmodifiable. */
+  /** Every claim of the identity token, unmodifiable; a certificate has none. */
   public Map<String, @Nullable Object> claims() {
     return claims;
   }
 
-  /** When the identity token was issued. */
+  /** When the identity token was issued, or the certificate began. */
   public Instant issuedAt() {
     return issuedAt;
   }
 
-  /** When the identity token ends; nothing issued for it may live longer. */
+  /** When the identity token or the certificate ends; nothing issued for it may live longer. */
   public Instant expiresAt() {
     return expiresAt;
   }
@@ -89,9 +92,20 @@ public final class VerifiedWorkload {
         : null;
   }
 
-  /** Whether the issuer's tokens may be presented only once. */
+  /**
+   * The thumbprint of the certificate that the workload proved to have the key of (RFC 8705 section
+   * 3.1), or null if it came with an identity token.
+   */
+  public @Nullable String certificateThumbprint() {
+    return certificateThumbprint;
+  }
+
+  /**
+   * Whether what it came with may be presented only once, as the issuer's tokens may. A certificate
+   * may be shown again: each handshake is a proof of its own.
+   */
   public boolean useOnce() {
-    return issuer.once();
+    return issuer.once() && certificateThumbprint == null;
   }
 
   /**

@@ -144,6 +144,9 @@ final class Introspection extends HttpServlet {
       if (token.keyThumbprint() != null) {
         answer.put("cnf", Map.of("jkt", token.keyThumbprint()));
       }
+      if (token.certificateThumbprint() != null) {
+        answer.put("cnf", Map.of("x5t#S256", token.certificateThumbprint()));
+      }
       return answer;
     } catch (RefusedException e) {
       if (e.code() != ProblemCode.INVALID_TOKEN) {

@@ -20,6 +20,7 @@ import jakarta.servlet.http.HttpServlet;
 import java.time.Clock;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
 import org.springframework.boot.web.servlet.ServletRegistrationBean;
@@ -32,6 +33,14 @@ public class IssuanceConfiguration {
 
   /** The agents that may introspect, with the destinations whose tokens they may see. */
   public record ResourceServers(Map<String, List<String>> destinationsByAgent) {}
+
+  /** Where client certificates are asked for, if anywhere. */
+  public record MutualTls(@Nullable String url) {}
+
+  @Bean
+  ClientCertificates clientCertificates(MutualTls mtls) {
+    return new ClientCertificates(mtls.url() != null);
+  }
 
   @Bean
   TokenMinter tokenMinter(TokenSettings settings, SigningKeys keys) {
@@ -56,15 +65,18 @@ public class IssuanceConfiguration {
       AuditLog auditLog,
       DpopProofs proofs,
       TokenSettings settings,
+      ClientCertificates certificates,
       @Qualifier("tokenTelemetry") EndpointTelemetry telemetry) {
-    var servlet = new TokenEndpoint(issueToken, auditLog, proofs, settings, telemetry);
+    var servlet =
+        new TokenEndpoint(issueToken, auditLog, proofs, settings, certificates, telemetry);
     return at(servlet, "token", OAuthPaths.TOKEN);
   }
 
   @Bean
-  ServletRegistrationBean<HttpServlet> oauthDocuments(SigningKeys keys, TokenSettings settings) {
+  ServletRegistrationBean<HttpServlet> oauthDocuments(
+      SigningKeys keys, TokenSettings settings, MutualTls mtls) {
     return at(
-        new OAuthDocuments(keys, settings),
+        new OAuthDocuments(keys, settings, mtls.url()),
         "oauth-documents",
         OAuthPaths.JWKS,
         OAuthPaths.METADATA,
@@ -112,8 +124,12 @@ public class IssuanceConfiguration {
   }
 
   @Bean
-  TokenHolders tokenHolders(AccessTokens tokens, DpopProofs proofs, TokenSettings settings) {
-    return new TokenHolders(tokens, proofs, settings);
+  TokenHolders tokenHolders(
+      AccessTokens tokens,
+      DpopProofs proofs,
+      TokenSettings settings,
+      ClientCertificates certificates) {
+    return new TokenHolders(tokens, proofs, settings, certificates);
   }
 
   @Bean

@@ -67,9 +67,11 @@ final class IssueToken {
    */
   IssuedToken issue(
       TokenRequest request, @Nullable String keyThumbprint, OpenRecord record, Trace trace) {
-    VerifiedWorkload workload =
-        trace.step("identity", () -> identities.verify(request.identityToken().reveal()));
+    VerifiedWorkload workload = trace.step("identity", () -> identify(request));
     record.workload(workload.issuer(), workload.subject());
+    if (workload.certificateThumbprint() != null) {
+      record.detail("certificate", workload.certificateThumbprint());
+    }
     var wish =
         new TokenWish(
             workload.issuer(),
@@ -100,6 +102,13 @@ final class IssueToken {
         ProblemCode.STOPS_STALE, "Stops came faster than this replica could take them in");
   }
 
+  private VerifiedWorkload identify(TokenRequest request) {
+    SecretValue token = request.identityToken();
+    return token == null
+        ? identities.verify(request.certificates())
+        : identities.verify(token.reveal());
+  }
+
   private VerifiedWorkload claim(VerifiedWorkload workload) {
     usedOnce.claimIdentity(workload);
     return workload;
@@ -116,6 +125,11 @@ final class IssueToken {
   private static void requireClientId(
       TokenRequest request, VerifiedWorkload workload, String agent) {
     String clientId = request.clientId();
+    if (request.way() == TokenRequest.Way.CLIENT_CERTIFICATE
+        && !workload.subject().equals(clientId)) {
+      throw new RefusedException(
+          ProblemCode.AGENT_UNKNOWN, "The client_id is not the certificate's SPIFFE ID");
+    }
     if (request.way() == TokenRequest.Way.CLIENT_CREDENTIALS
         && clientId != null
         && !clientId.equals(agent)
@@ -147,7 +161,8 @@ final class IssueToken {
         granted.scopes(),
         now,
         end,
-        keyThumbprint);
+        keyThumbprint,
+        workload.certificateThumbprint());
   }
 
   private static OpenRecord note(

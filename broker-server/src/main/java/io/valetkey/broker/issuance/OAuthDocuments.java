@@ -13,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
@@ -29,8 +30,15 @@ final class OAuthDocuments extends HttpServlet {
 
   private final transient SigningKeys keys;
   private final transient TokenSettings settings;
+  private final transient @Nullable String mtlsUrl;
 
-  OAuthDocuments(SigningKeys keys, TokenSettings settings) {
+  /**
+   * Makes the documents.
+   *
+   * @param mtlsUrl where client certificates are asked for; null if nowhere
+   */
+  OAuthDocuments(SigningKeys keys, TokenSettings settings, @Nullable String mtlsUrl) {
+    this.mtlsUrl = mtlsUrl;
     this.keys = keys;
     this.settings = settings;
   }
@@ -70,7 +78,16 @@ final class OAuthDocuments extends HttpServlet {
     metadata.put(
         "grant_types_supported",
         List.of("client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"));
-    metadata.put("token_endpoint_auth_methods_supported", List.of("private_key_jwt", "none"));
+    metadata.put(
+        "token_endpoint_auth_methods_supported",
+        mtlsUrl == null
+            ? List.of("private_key_jwt", "none")
+            : List.of("private_key_jwt", "none", "tls_client_auth", "spiffe_x509"));
+    if (mtlsUrl != null) {
+      // RFC 8705 sections 3.3 and 5
+      metadata.put("tls_client_certificate_bound_access_tokens", true);
+      metadata.put("mtls_endpoint_aliases", Map.of("token_endpoint", mtlsUrl + OAuthPaths.TOKEN));
+    }
     metadata.put(
         "token_endpoint_auth_signing_alg_values_supported",
         List.copyOf(new TreeSet<>(TrustedIssuer.ASYMMETRIC)));

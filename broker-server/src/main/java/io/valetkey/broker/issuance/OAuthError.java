@@ -107,9 +107,16 @@ record OAuthError(
   }
 
   private static OAuthError identity(TokenRequest.@Nullable Way way) {
-    return way == TokenRequest.Way.TOKEN_EXCHANGE
-        ? new OAuthError(400, "invalid_request", "The subject token is not acceptable", null)
-        : new OAuthError(401, "invalid_client", "The client assertion is not acceptable", null);
+    return switch (way) {
+      case TOKEN_EXCHANGE ->
+          new OAuthError(400, "invalid_request", "The subject token is not acceptable", null);
+      case CLIENT_CERTIFICATE ->
+          new OAuthError(401, "invalid_client", "The client certificate is not acceptable", null);
+      case CLIENT_CREDENTIALS ->
+          new OAuthError(401, "invalid_client", "The client assertion is not acceptable", null);
+      case null ->
+          new OAuthError(401, "invalid_client", "The client assertion is not acceptable", null);
+    };
   }
 
   /** Sends it, with the id under which the audit record is found. */

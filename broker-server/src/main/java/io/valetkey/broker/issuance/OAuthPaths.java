@@ -40,4 +40,21 @@ public final class OAuthPaths {
   public static final String AWS_CREDENTIALS = "/v1/aws-credentials";
 
   private OAuthPaths() {}
+
+  /** Whether the path is that of one of these endpoints. */
+  public static boolean isOne(String path) {
+    return switch (path) {
+      case TOKEN,
+          JWKS,
+          INTROSPECT,
+          REVOKE,
+          METADATA,
+          DISCOVERY,
+          FEDERATION_JWKS,
+          FEDERATION_DISCOVERY,
+          LEASES ->
+          true;
+      default -> path.startsWith(LEASES + "/") || path.startsWith(AWS_CREDENTIALS + "/");
+    };
+  }
 }

@@ -12,6 +12,7 @@ import jakarta.servlet.http.HttpServlet;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
+import java.security.cert.X509Certificate;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -24,7 +25,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * {@code POST /oauth2/token}: RFC 6749 section 3.2, with RFC 7523, RFC 8693, RFC 8707 and RFC 9449.
+ * {@code POST /oauth2/token}: RFC 6749 section 3.2, with RFC 7523, RFC 8693, RFC 8705, RFC 8707 and
+ * RFC 9449.
  *
  * <p>A plain servlet: what it reads, it reads from the body by itself, and nothing in between
  * merges the query into the parameters, follows a method override or renders an error page.
@@ -39,6 +41,7 @@ final class TokenEndpoint extends HttpServlet {
   private final transient AuditLog auditLog;
   private final transient DpopProofs proofs;
   private final transient TokenSettings settings;
+  private final transient ClientCertificates certificates;
   private final transient EndpointTelemetry telemetry;
 
   TokenEndpoint(
@@ -46,7 +49,9 @@ final class TokenEndpoint extends HttpServlet {
       AuditLog auditLog,
       DpopProofs proofs,
       TokenSettings settings,
+      ClientCertificates certificates,
       EndpointTelemetry telemetry) {
+    this.certificates = certificates;
     this.telemetry = telemetry;
     this.issueToken = issueToken;
     this.auditLog = auditLog;
@@ -73,11 +78,13 @@ final class TokenEndpoint extends HttpServlet {
     try {
       requirePost(request, response);
       FormBody form = FormBody.read(request);
-      way = wayOf(form);
-      TokenRequest tokenRequest = TokenRequest.of(form, settings);
+      List<X509Certificate> chain = certificates.of(request);
+      way = wayOf(form, chain);
+      TokenRequest tokenRequest = TokenRequest.of(form, chain, settings);
       record.destination(nameOrNull(tokenRequest.destination()));
       record.detail("way", tokenRequest.way().name().toLowerCase(Locale.ROOT));
-      IssuedToken token = issueToken.issue(tokenRequest, keyThumbprint(request), record, trace);
+      IssuedToken token =
+          issueToken.issue(tokenRequest, keyThumbprint(request, tokenRequest.way()), record, trace);
       JsonAnswer.send(response, 200, document(tokenRequest, token));
       return null;
     } catch (RefusedException e) {
@@ -102,16 +109,23 @@ final class TokenEndpoint extends HttpServlet {
   }
 
   /** Known before the rest is checked, because it decides how a bad identity token is answered. */
-  private static TokenRequest.@Nullable Way wayOf(FormBody form) {
-    return form.get("subject_token") == null
+  private static TokenRequest.@Nullable Way wayOf(FormBody form, List<X509Certificate> chain) {
+    if (form.get("subject_token") != null) {
+      return TokenRequest.Way.TOKEN_EXCHANGE;
+    }
+    return chain.isEmpty()
         ? TokenRequest.Way.CLIENT_CREDENTIALS
-        : TokenRequest.Way.TOKEN_EXCHANGE;
+        : TokenRequest.Way.CLIENT_CERTIFICATE;
   }
 
-  private @Nullable String keyThumbprint(HttpServletRequest request) {
+  private @Nullable String keyThumbprint(HttpServletRequest request, TokenRequest.Way way) {
     List<String> headers = new ArrayList<>(Collections.list(request.getHeaders("DPoP")));
     if (headers.isEmpty()) {
       return null;
+    }
+    if (way == TokenRequest.Way.CLIENT_CERTIFICATE) {
+      throw new RefusedException(
+          ProblemCode.INVALID_REQUEST, "The token is bound to the certificate: no DPoP proof");
     }
     if (headers.size() > 1) {
       throw new RefusedException(ProblemCode.INVALID_DPOP_PROOF, "There is more than one proof");

@@ -1,6 +1,7 @@
 package io.valetkey.broker.issuance;
 
 import io.valetkey.broker.access.Holder;
+import io.valetkey.broker.crypto.CertificateThumbprint;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.token.AccessToken;
@@ -8,6 +9,7 @@ import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
 import io.valetkey.broker.token.TokenSettings;
 import jakarta.servlet.http.HttpServletRequest;
+import java.security.cert.X509Certificate;
 import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
@@ -18,16 +20,22 @@ final class TokenHolders {
   private final AccessTokens tokens;
   private final DpopProofs proofs;
   private final TokenSettings settings;
+  private final ClientCertificates certificates;
 
-  TokenHolders(AccessTokens tokens, DpopProofs proofs, TokenSettings settings) {
+  TokenHolders(
+      AccessTokens tokens,
+      DpopProofs proofs,
+      TokenSettings settings,
+      ClientCertificates certificates) {
+    this.certificates = certificates;
     this.tokens = tokens;
     this.proofs = proofs;
     this.settings = settings;
   }
 
   /**
-   * The verified token of a request: a bearer token (RFC 6750 section 2.1), or a bound one with its
-   * proof (RFC 9449 section 7).
+   * The verified token of a request: a bearer token (RFC 6750 section 2.1), one with the proof of
+   * its key (RFC 9449 section 7), or one on a connection of its certificate (RFC 8705 section 3).
    *
    * @throws RefusedException {@link ProblemCode#UNAUTHORIZED} if there is none, {@link
    *     ProblemCode#INVALID_TOKEN} if it is not acceptable
@@ -60,6 +68,7 @@ final class TokenHolders {
   /** A bound token needs the scheme DPoP and one proof of its key, any other token neither. */
   void requireProof(
       HttpServletRequest request, String compact, AccessToken token, boolean announced) {
+    requireCertificate(request, token);
     List<String> given = Collections.list(request.getHeaders("DPoP"));
     boolean bound = token.keyThumbprint() != null;
     if (bound != announced || given.size() != (bound ? 1 : 0)) {
@@ -76,6 +85,17 @@ final class TokenHolders {
       }
     } catch (RefusedException e) {
       throw e.code() == ProblemCode.INVALID_DPOP_PROOF ? invalid(e.detail()) : e;
+    }
+  }
+
+  private void requireCertificate(HttpServletRequest request, AccessToken token) {
+    String bound = token.certificateThumbprint();
+    if (bound == null) {
+      return;
+    }
+    List<X509Certificate> chain = certificates.of(request);
+    if (chain.isEmpty() || !bound.equals(CertificateThumbprint.of(chain.getFirst()))) {
+      throw invalid("The token is bound to a certificate that is not this connection's");
     }
   }
 

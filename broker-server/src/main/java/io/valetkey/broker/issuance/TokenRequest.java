@@ -4,6 +4,7 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.broker.token.TokenSettings;
+import java.security.cert.X509Certificate;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
@@ -12,14 +13,16 @@ import org.jspecify.annotations.Nullable;
 /**
  * A token request after its syntax was checked.
  *
- * <p>Both ways lead to the same questions: W1 is {@code client_credentials} (RFC 6749 section 4.4)
- * with a client assertion (RFC 7523 section 2.2), W2 is token exchange (RFC 8693).
+ * <p>All ways lead to the same questions: W1 is {@code client_credentials} (RFC 6749 section 4.4)
+ * with a client assertion (RFC 7523 section 2.2), W2 is token exchange (RFC 8693), and W3 is W1
+ * with a certificate instead (RFC 8705 section 2).
  */
 final class TokenRequest {
 
-  /** How the workload presents its identity token. */
+  /** How the workload proves who it is. */
   enum Way {
     CLIENT_CREDENTIALS,
+    CLIENT_CERTIFICATE,
     TOKEN_EXCHANGE
   }
 
@@ -34,7 +37,8 @@ final class TokenRequest {
       Set.of(ASSERTION + "bearer", ASSERTION + "spiffe");
 
   private final Way way;
-  private final SecretValue identityToken;
+  private final @Nullable SecretValue identityToken;
+  private final List<X509Certificate> certificates;
   private final @Nullable String clientId;
   private final @Nullable String destination;
   private final Set<String> scopes;
@@ -43,11 +47,13 @@ final class TokenRequest {
   private TokenRequest(
       Way way,
       FormBody form,
-      SecretValue identityToken,
+      @Nullable SecretValue identityToken,
+      List<X509Certificate> certificates,
       String issuedTokenType,
       TokenSettings settings) {
     this.way = way;
     this.identityToken = identityToken;
+    this.certificates = certificates;
     this.issuedTokenType = issuedTokenType;
     this.clientId = form.get("client_id");
     this.destination = target(form, settings);
@@ -57,15 +63,23 @@ final class TokenRequest {
   /**
    * Reads a request.
    *
+   * @param certificates the chain that the connection was made with; empty if there is none
    * @throws RefusedException {@link ProblemCode#INVALID_REQUEST}, {@link
    *     ProblemCode#UNSUPPORTED_GRANT_TYPE}, {@link ProblemCode#INVALID_TARGET}, {@link
    *     ProblemCode#INVALID_SCOPE}, or {@link ProblemCode#INVALID_CLIENT} if W1 has no assertion
    */
-  static TokenRequest of(FormBody form, TokenSettings settings) {
+  static TokenRequest of(
+      FormBody form, List<X509Certificate> certificates, TokenSettings settings) {
     String grantType = form.require("grant_type");
     return switch (grantType) {
-      case "client_credentials" -> clientCredentials(form, settings);
-      case EXCHANGE -> exchange(form, settings);
+      case "client_credentials" ->
+          certificates.isEmpty()
+              ? clientCredentials(form, settings)
+              : clientCertificate(form, certificates, settings);
+      case EXCHANGE -> {
+        requireNoCertificate(certificates);
+        yield exchange(form, settings);
+      }
       default ->
           throw new RefusedException(
               ProblemCode.UNSUPPORTED_GRANT_TYPE, "Supported: client_credentials and " + EXCHANGE);
@@ -90,8 +104,34 @@ final class TokenRequest {
         Way.CLIENT_CREDENTIALS,
         form,
         SecretValue.of(assertion),
+        List.of(),
         TOKEN_TYPE + "access_token",
         settings);
+  }
+
+  /** One proof only: with two it would have to be guessed whose token is asked for. */
+  private static TokenRequest clientCertificate(
+      FormBody form, List<X509Certificate> certificates, TokenSettings settings) {
+    for (String foreign :
+        List.of(
+            "client_assertion",
+            "client_assertion_type",
+            "client_secret",
+            "subject_token",
+            "actor_token")) {
+      if (form.get(foreign) != null) {
+        throw malformed("The connection has a client certificate: there can be no " + foreign);
+      }
+    }
+    form.require("client_id");
+    return new TokenRequest(
+        Way.CLIENT_CERTIFICATE, form, null, certificates, TOKEN_TYPE + "access_token", settings);
+  }
+
+  private static void requireNoCertificate(List<X509Certificate> certificates) {
+    if (!certificates.isEmpty()) {
+      throw malformed("The connection has a client certificate: there can be no subject token");
+    }
   }
 
   private static TokenRequest exchange(FormBody form, TokenSettings settings) {
@@ -110,7 +150,8 @@ final class TokenRequest {
       throw malformed("The requested token type is not supported");
     }
     String issued = requested == null ? TOKEN_TYPE + "access_token" : requested;
-    return new TokenRequest(Way.TOKEN_EXCHANGE, form, SecretValue.of(token), issued, settings);
+    return new TokenRequest(
+        Way.TOKEN_EXCHANGE, form, SecretValue.of(token), List.of(), issued, settings);
   }
 
   /**
@@ -153,8 +194,13 @@ final class TokenRequest {
     return way;
   }
 
-  /** The identity token: the client assertion or the subject token. */
-  SecretValue identityToken() {
+  /** The certificates that stand for an identity token; empty if there is one. */
+  List<X509Certificate> certificates() {
+    return certificates;
+  }
+
+  /** The client assertion or the subject token; null if certificates stand for it. */
+  @Nullable SecretValue identityToken() {
     return identityToken;
   }
 

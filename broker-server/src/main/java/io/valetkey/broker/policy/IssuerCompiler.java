@@ -4,6 +4,8 @@ import com.nimbusds.jose.jwk.JWKSet;
 import io.valetkey.broker.identity.KeySource;
 import io.valetkey.broker.identity.Tls;
 import io.valetkey.broker.identity.TrustedIssuer;
+import io.valetkey.broker.identity.X509Authorities;
+import io.valetkey.broker.identity.X509Trust;
 import java.net.URI;
 import java.nio.file.Path;
 import java.text.ParseException;
@@ -20,6 +22,10 @@ final class IssuerCompiler {
   private static final Set<String> OTHER_ALGORITHMS =
       Set.of("RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "PS256", "EdDSA");
   private static final Duration MAX_TOKEN_AGE = Duration.ofHours(1);
+
+  /** A day, as meshes issue them, and what they date back. */
+  private static final Duration MAX_CERTIFICATE_AGE = Duration.ofHours(25);
+
   private static final Duration OIDC_MAX_TOKEN_AGE = Duration.ofHours(24);
 
   private IssuerCompiler() {}
@@ -42,6 +48,7 @@ final class IssuerCompiler {
         maxAge == null ? defaultMaxAge(type) : maxAge,
         spec.replay() == IssuerSpec.Replay.ONCE,
         review(spec.tokenReview()),
+        x509(spec.x509()),
         enabled == null || enabled,
         version);
   }
@@ -54,7 +61,22 @@ final class IssuerCompiler {
     return type == TrustedIssuer.Type.OIDC ? OIDC_MAX_TOKEN_AGE : MAX_TOKEN_AGE;
   }
 
-  private static KeySource keys(String key, IssuerSpec.Keys keys) {
+  private static @Nullable X509Trust x509(IssuerSpec.@Nullable X509 x509) {
+    if (x509 == null) {
+      return null;
+    }
+    Duration age = x509.maxAge();
+    Duration maxAge = age == null ? MAX_CERTIFICATE_AGE : age;
+    String pem = x509.authorities();
+    return pem == null
+        ? new X509Trust.OfBundle(maxAge)
+        : new X509Trust.Inline(X509Authorities.ofPem(pem), maxAge);
+  }
+
+  private static KeySource keys(String key, IssuerSpec.@Nullable Keys keys) {
+    if (keys == null) {
+      return new KeySource.Inline(new JWKSet());
+    }
     Tls tls = tls(keys.caCertificate(), keys.bearerTokenFile());
     if (keys.jwks() != null) {
       return new KeySource.Inline(keySet(keys));

@@ -1,8 +1,10 @@
 package io.valetkey.broker.policy;
 
+import io.valetkey.broker.identity.X509Authorities;
 import io.valetkey.broker.policy.IssuerSpec.IssuerType;
 import io.valetkey.broker.policy.IssuerSpec.Keys;
 import io.valetkey.broker.policy.IssuerSpec.TokenReview;
+import io.valetkey.broker.policy.IssuerSpec.X509;
 import java.io.ByteArrayInputStream;
 import java.net.InetAddress;
 import java.nio.charset.StandardCharsets;
@@ -28,6 +30,7 @@ final class IssuerRules {
   private static final Pattern TRUST_DOMAIN = Pattern.compile("[a-z0-9._-]{1,255}");
   private static final Duration LEAST_AGE = Duration.ofSeconds(1);
   private static final Duration GREATEST_AGE = Duration.ofHours(24);
+  private static final Duration GREATEST_CERTIFICATE_AGE = Duration.ofDays(90);
 
   private final Predicate<InetAddress> allowed;
   private final Predicate<Path> readableTokenFile;
@@ -40,6 +43,7 @@ final class IssuerRules {
   void check(IssuerSpec spec, Errors errors) {
     checkName(spec, errors);
     checkKeys(spec, errors);
+    checkX509(spec, errors);
     checkAlgorithms(spec.algorithms(), errors);
     Duration age = spec.maxTokenAge();
     if (age != null && (age.compareTo(LEAST_AGE) < 0 || age.compareTo(GREATEST_AGE) > 0)) {
@@ -80,6 +84,9 @@ final class IssuerRules {
 
   private void checkKeys(IssuerSpec spec, Errors errors) {
     Keys keys = spec.keys();
+    if (keys == null) {
+      return;
+    }
     boolean discovery = Boolean.TRUE.equals(keys.discovery());
     long sources =
         Stream.of(keys.jwks(), keys.jwksUri(), discovery ? keys : null, keys.bundleUri())
@@ -103,6 +110,45 @@ final class IssuerRules {
     checkUrl("/keys/bundleUri", keys.bundleUri(), errors);
     checkCertificate("/keys/caCertificate", keys.caCertificate(), errors);
     checkTokenFile("/keys/bearerTokenFile", keys.bearerTokenFile(), errors);
+  }
+
+  private static void checkX509(IssuerSpec spec, Errors errors) {
+    X509 x509 = spec.x509();
+    if (x509 == null) {
+      return;
+    }
+    if (spec.type() != IssuerType.SPIFFE) {
+      errors.invalid("/x509", "is for type spiffe only");
+      return;
+    }
+    boolean bundle = Boolean.TRUE.equals(x509.fromBundleUri());
+    if (bundle == (x509.authorities() != null)) {
+      errors.invalid("/x509", "must have exactly one of authorities and \"fromBundleUri\": true");
+    }
+    Keys keys = spec.keys();
+    if (bundle && (keys == null || keys.bundleUri() == null)) {
+      errors.invalid("/x509/fromBundleUri", "needs keys with a bundleUri");
+    }
+    if (x509.authorities() != null) {
+      checkAuthorities(x509.authorities(), errors);
+    }
+    Duration age = x509.maxAge();
+    if (age != null
+        && (age.compareTo(LEAST_AGE) < 0 || age.compareTo(GREATEST_CERTIFICATE_AGE) > 0)) {
+      errors.invalid("/x509/maxAge", "must be from 1s to 90d");
+    }
+  }
+
+  private static void checkAuthorities(String pem, Errors errors) {
+    if (pem.contains("PRIVATE KEY")) {
+      errors.invalid("/x509/authorities", "holds a private key: give certificates only");
+      return;
+    }
+    try {
+      var _ = X509Authorities.ofPem(pem);
+    } catch (IllegalArgumentException e) {
+      errors.invalid("/x509/authorities", String.valueOf(e.getMessage()));
+    }
   }
 
   private static void checkAlgorithms(@Nullable List<String> algorithms, Errors errors) {

@@ -11,23 +11,25 @@ import org.jspecify.annotations.Nullable;
  * @param type what kind of platform it is
  * @param issuer the exact {@code iss}; absent for SPIFFE
  * @param trustDomain the SPIFFE trust domain; absent for the others
- * @param keys where its keys come from
+ * @param keys where its keys come from; absent only of a trust domain with X.509 authorities
  * @param algorithms the JWS algorithms it may use, asymmetric only; the type's default if absent
  * @param maxTokenAge the most that {@code exp − iat} may be; the type's default if absent
  * @param replay whether one identity token may be presented more than once; {@code reusable} if
  *     absent
  * @param tokenReview asks the Kubernetes API server whether the token still counts, if present
+ * @param x509 how its X.509-SVIDs are believed; not at all if absent. For SPIFFE only
  * @param enabled whether its tokens are accepted at all; true if absent
  */
 public record IssuerSpec(
     IssuerType type,
     @Nullable String issuer,
     @Nullable String trustDomain,
-    Keys keys,
+    @Nullable Keys keys,
     @Nullable List<String> algorithms,
     @Nullable Duration maxTokenAge,
     @Nullable Replay replay,
     @Nullable TokenReview tokenReview,
+    @Nullable X509 x509,
     @Nullable Boolean enabled)
     implements ResourceSpec {
 
@@ -61,6 +63,16 @@ public record IssuerSpec(
       @Nullable String bundleUri,
       @Nullable String caCertificate,
       @Nullable String bearerTokenFile) {}
+
+  /**
+   * Who signs the X.509-SVIDs of the trust domain: exactly one of the first two is set.
+   *
+   * @param authorities PEM; the self-signed certificates of its authorities
+   * @param fromBundleUri whether they are in the bundle that the keys come from
+   * @param maxAge the most that a certificate's whole life may be; 25 hours if absent
+   */
+  public record X509(
+      @Nullable String authorities, @Nullable Boolean fromBundleUri, @Nullable Duration maxAge) {}
 
   /**
    * How to ask the Kubernetes API server.

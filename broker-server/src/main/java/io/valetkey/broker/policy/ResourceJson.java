@@ -13,6 +13,7 @@ import io.valetkey.broker.policy.IssuerSpec.IssuerType;
 import io.valetkey.broker.policy.IssuerSpec.Keys;
 import io.valetkey.broker.policy.IssuerSpec.Replay;
 import io.valetkey.broker.policy.IssuerSpec.TokenReview;
+import io.valetkey.broker.policy.IssuerSpec.X509;
 import io.valetkey.broker.policy.ScopeSpec.Rule;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -55,15 +56,18 @@ public final class ResourceJson {
   }
 
   private static IssuerSpec issuer(JsonFields fields) {
+    X509 x509 = fields.nested("x509", ResourceJson::x509);
+    Keys keys = fields.nested("keys", ResourceJson::keys);
     return new IssuerSpec(
         fields.requiredChoice("type", IssuerType.class),
         fields.text("issuer"),
         fields.text("trustDomain"),
-        fields.required("keys", fields.nested("keys", ResourceJson::keys), NO_KEYS),
+        x509 != null && x509.authorities() != null ? keys : fields.required("keys", keys, NO_KEYS),
         fields.texts("algorithms"),
         fields.duration("maxTokenAge"),
         fields.choice("replay", Replay.class),
         fields.nested("tokenReview", ResourceJson::tokenReview),
+        x509,
         fields.flag("enabled"));
   }
 
@@ -83,6 +87,11 @@ public final class ResourceJson {
         fields.requiredText("apiServer"),
         fields.text("caCertificate"),
         fields.text("bearerTokenFile"));
+  }
+
+  private static X509 x509(JsonFields fields) {
+    return new X509(
+        fields.text("authorities"), fields.flag("fromBundleUri"), fields.duration("maxAge"));
   }
 
   private static AgentSpec agent(JsonFields fields) {

@@ -22,6 +22,7 @@ public final class AccessToken {
   private final Instant expiresAt;
   private final @Nullable String podUid;
   private final @Nullable String keyThumbprint;
+  private final @Nullable String certificateThumbprint;
 
   AccessToken(AccessTokenClaims claims, String kid) {
     this.kid = kid;
@@ -36,6 +37,7 @@ public final class AccessToken {
     this.expiresAt = claims.expiresAt();
     this.podUid = claims.podUid();
     this.keyThumbprint = claims.keyThumbprint();
+    this.certificateThumbprint = claims.certificateThumbprint();
   }
 
   /** The id of the key that signed it. */
@@ -99,10 +101,18 @@ public final class AccessToken {
   }
 
   /**
-   * The thumbprint of the key it is bound to (RFC 9449 section 6.1), or null for a bearer token.
+   * The thumbprint of the key it is bound to (RFC 9449 section 6.1), or null if it is not bound so.
    */
   public @Nullable String keyThumbprint() {
     return keyThumbprint;
+  }
+
+  /**
+   * The thumbprint of the certificate it is bound to (RFC 8705 section 3.1), or null if it is not
+   * bound so.
+   */
+  public @Nullable String certificateThumbprint() {
+    return certificateThumbprint;
   }
 
   @Override

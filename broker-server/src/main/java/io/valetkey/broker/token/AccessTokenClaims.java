@@ -20,7 +20,8 @@ import org.jspecify.annotations.Nullable;
  * @param scopes the scopes
  * @param issuedAt when it is issued, in whole seconds
  * @param expiresAt when it ends, in whole seconds
- * @param keyThumbprint the thumbprint of the key that it is bound to, if it is
+ * @param keyThumbprint the thumbprint of the key that it is bound to (RFC 9449), if it is
+ * @param certificateThumbprint that of the certificate that it is bound to (RFC 8705), if it is
  */
 public record AccessTokenClaims(
     String jti,
@@ -33,7 +34,8 @@ public record AccessTokenClaims(
     List<String> scopes,
     Instant issuedAt,
     Instant expiresAt,
-    @Nullable String keyThumbprint) {
+    @Nullable String keyThumbprint,
+    @Nullable String certificateThumbprint) {
 
   private static final SecureRandom RANDOM = new SecureRandom();
   private static final int RANDOM_BYTES = 16;

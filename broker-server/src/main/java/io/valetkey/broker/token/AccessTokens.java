@@ -103,6 +103,8 @@ public final class AccessTokens {
     if (!(payload.get("wid") instanceof Map<?, ?> wid)) {
       throw invalid("The access token does not say whose it is");
     }
+    Object cnf = payload.get("cnf");
+    requireKnownBinding(cnf);
     String jti = text(payload, "jti");
     return new AccessTokenClaims(
         jti,
@@ -115,17 +117,26 @@ public final class AccessTokens {
         Arrays.stream(text(payload, "scope").split(" ")).filter(s -> !s.isEmpty()).toList(),
         time(payload, "iat"),
         time(payload, "exp"),
-        keyThumbprint(payload.get("cnf")));
+        thumbprint(cnf, "jkt"),
+        thumbprint(cnf, "x5t#S256"));
   }
 
-  private static @Nullable String keyThumbprint(@Nullable Object cnf) {
-    if (cnf == null) {
-      return null;
+  /** A binding that we do not check must not make a token one that anybody may use. */
+  private static void requireKnownBinding(@Nullable Object cnf) {
+    boolean known =
+        cnf == null
+            || (cnf instanceof Map<?, ?> map
+                && map.size() == 1
+                && (map.get("jkt") instanceof String || map.get("x5t#S256") instanceof String));
+    if (!known) {
+      throw invalid("The access token is bound in a way that we do not know");
     }
-    if (cnf instanceof Map<?, ?> map && map.get("jkt") instanceof String jkt) {
-      return jkt;
-    }
-    throw invalid("The access token is bound in a way that we do not know");
+  }
+
+  private static @Nullable String thumbprint(@Nullable Object cnf, String kind) {
+    return cnf instanceof Map<?, ?> map && map.get(kind) instanceof String thumbprint
+        ? thumbprint
+        : null;
   }
 
   private static String text(Map<String, @Nullable Object> payload, String name) {

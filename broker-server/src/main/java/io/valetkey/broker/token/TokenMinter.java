@@ -61,6 +61,9 @@ public final class TokenMinter {
     if (claims.keyThumbprint() != null) {
       set.claim("cnf", Map.of("jkt", claims.keyThumbprint()));
     }
+    if (claims.certificateThumbprint() != null) {
+      set.claim("cnf", Map.of("x5t#S256", claims.certificateThumbprint()));
+    }
     return set.build();
   }
 }

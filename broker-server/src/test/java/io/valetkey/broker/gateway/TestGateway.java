@@ -169,6 +169,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             idle,
             webSocketIdle,
             keepAlive,
+            false,
             Duration.ofSeconds(2));
     var resolver =
         new Resolver(
@@ -233,7 +234,16 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     String destination = token.contains("other") ? "other" : "up";
     String thumbprint = token.contains("bound") ? "thumbprint" : null;
     return new Caller(
-        "1." + token, "key", 1, "bot", "issuer", "subject", destination, Set.of("s"), thumbprint);
+        "1." + token,
+        "key",
+        1,
+        "bot",
+        "issuer",
+        "subject",
+        destination,
+        Set.of("s"),
+        thumbprint,
+        null);
   }
 
   @Override

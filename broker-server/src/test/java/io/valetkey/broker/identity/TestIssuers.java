@@ -35,6 +35,7 @@ final class TestIssuers implements TrustedIssuers {
         Duration.ofHours(1),
         once,
         review,
+        null,
         enabled,
         GENERATION.incrementAndGet());
   }

@@ -24,7 +24,7 @@ class VerifiedTokensTest {
     Instant now = TestIssuer.NOW;
     return new Entry(
         Fingerprint.of(token),
-        new VerifiedWorkload(issuer, token, Map.of(), now, now.plusSeconds(60)),
+        new VerifiedWorkload(issuer, token, Map.of(), now, now.plusSeconds(60), null),
         issuer,
         1,
         now);

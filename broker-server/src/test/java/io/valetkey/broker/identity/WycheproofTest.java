@@ -212,6 +212,7 @@ class WycheproofTest {
         Duration.ofHours(1),
         false,
         null,
+        null,
         true,
         1);
   }

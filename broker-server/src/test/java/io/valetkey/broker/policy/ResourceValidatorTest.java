@@ -102,6 +102,12 @@ class ResourceValidatorTest {
           {"type":"spiffe","keys":{"jwksUri":"https://x.test/j"}}                                     | /trustDomain
           {"type":"spiffe","trustDomain":"TD","keys":{"jwksUri":"https://x.test/j"}}                  | /trustDomain
           {"type":"spiffe","trustDomain":"td.test","keys":{"discovery":true}}                         | /keys/discovery
+          {"type":"oidc","issuer":"https://x.test","keys":{"discovery":true},"x509":{"fromBundleUri":true}} | /x509
+          {"type":"spiffe","trustDomain":"td.test","keys":{"jwksUri":"https://x.test/j"},"x509":{"fromBundleUri":true}} | /x509/fromBundleUri
+          {"type":"spiffe","trustDomain":"td.test","keys":{"bundleUri":"https://x.test/j"},"x509":{}} | /x509
+          {"type":"spiffe","trustDomain":"td.test","x509":{"authorities":"nonsense"}} | /x509/authorities
+          {"type":"spiffe","trustDomain":"td.test","x509":{"authorities":"-----BEGIN PRIVATE KEY-----"}} | /x509/authorities
+          {"type":"spiffe","trustDomain":"td.test","keys":{"bundleUri":"https://x.test/j"},"x509":{"fromBundleUri":true,"maxAge":"91d"}} | /x509/maxAge
           {"type":"oidc","keys":{"discovery":true}}                                                   | /issuer
           {"type":"oidc","issuer":"https://x.test","trustDomain":"t","keys":{"discovery":true}}       | /trustDomain
           {"type":"oidc","issuer":"http://x.test","keys":{"discovery":true}}                          | /issuer

@@ -1,8 +1,5 @@
 package io.valetkey.broker;
 
-import io.micrometer.core.instrument.Gauge;
-import io.micrometer.core.instrument.MeterRegistry;
-import io.micrometer.core.instrument.binder.MeterBinder;
 import java.security.GeneralSecurityException;
 import java.security.KeyStore;
 import java.security.PrivateKey;
@@ -20,28 +17,31 @@ import org.springframework.boot.ssl.SslBundle;
 import org.springframework.boot.ssl.SslBundles;
 
 /**
- * The gateway's own certificate: one of Spring's SSL bundles, which also watches its files. A pair
- * that cannot be used stops the start; a renewed one that cannot be used leaves the old one in use.
+ * The own certificate of a listener: one of Spring's SSL bundles, which also watches its files. A
+ * pair that cannot be used stops the start; a renewed one that cannot be used leaves the old one in
+ * use.
  */
-final class GatewayCertificate implements MeterBinder {
+final class ServerCertificate {
 
-  private static final Logger log = LoggerFactory.getLogger(GatewayCertificate.class);
-  private static final String SETTING = "valetkey.gateway.ssl-bundle";
+  private static final Logger log = LoggerFactory.getLogger(ServerCertificate.class);
 
+  private final String setting;
   private final @Nullable String name;
   private final SslBundles bundles;
   private volatile @Nullable Pair pair;
 
-  /** What the gateway shows, and when it ends, in seconds since 1970. */
+  /** What the listener shows, and when it ends, in seconds since 1970. */
   private record Pair(KeyManagerFactory keys, long notAfter) {}
 
   /**
    * Reads the certificate.
    *
-   * @param name the bundle's name; null if the gateway speaks plain HTTP
+   * @param setting which setting names the bundle
+   * @param name the bundle's name; null if the listener speaks plain HTTP
    * @throws InvalidSettingsException if there is no such bundle, or it holds no usable pair
    */
-  GatewayCertificate(@Nullable String name, SslBundles bundles) {
+  ServerCertificate(String setting, @Nullable String name, SslBundles bundles) {
+    this.setting = setting;
     this.name = name;
     this.bundles = bundles;
     if (name == null) {
@@ -56,11 +56,11 @@ final class GatewayCertificate implements MeterBinder {
     }
   }
 
-  private static InvalidSettingsException refused(String sentence) {
-    return new InvalidSettingsException(List.of(SETTING + ": " + sentence));
+  private InvalidSettingsException refused(String sentence) {
+    return new InvalidSettingsException(List.of(setting + ": " + sentence));
   }
 
-  /** The certificate and its key; null if the gateway speaks plain HTTP. */
+  /** The certificate and its key; null if the listener speaks plain HTTP. */
   @Nullable KeyManagerFactory current() {
     Pair current = pair;
     return current == null ? null : current.keys();
@@ -78,9 +78,9 @@ final class GatewayCertificate implements MeterBinder {
       Pair next = pair(renewed);
       pair = next;
       renewal.accept(next.keys());
-      log.info("The gateway has a renewed certificate");
+      log.info("{}: the renewed certificate is used", setting);
     } catch (GeneralSecurityException | RuntimeException e) {
-      log.error("{}: the renewed certificate is not used: {}", SETTING, e.getMessage());
+      log.error("{}: the renewed certificate is not used: {}", setting, e.getMessage());
     }
   }
 
@@ -124,17 +124,8 @@ final class GatewayCertificate implements MeterBinder {
     }
   }
 
-  @Override
-  public void bindTo(MeterRegistry registry) {
-    if (name != null) {
-      Gauge.builder("valetkey.gateway.certificate.not.after", this, GatewayCertificate::notAfter)
-          .description("When the gateway's own certificate ends, in seconds since 1970")
-          .baseUnit("seconds")
-          .register(registry);
-    }
-  }
-
-  private double notAfter() {
+  /** When it ends, in seconds since 1970; 0 if there is none. */
+  double notAfter() {
     Pair current = pair;
     return current == null ? 0 : current.notAfter();
   }
