@@ -135,6 +135,25 @@ public final class TestTrustDomain {
       return new Svid(Stream.concat(Stream.of(leaf()), Arrays.stream(above)).toList(), key);
     }
 
+    /** Its chain as PEM. */
+    public String pem() throws GeneralSecurityException {
+      StringBuilder all = new StringBuilder();
+      for (X509Certificate certificate : chain) {
+        all.append(block("CERTIFICATE", certificate.getEncoded()));
+      }
+      return all.toString();
+    }
+
+    /** Its key as PEM. */
+    public String keyPem() {
+      return block("PRIVATE KEY", key.getEncoded());
+    }
+
+    private static String block(String label, byte[] encoded) {
+      String body = Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(encoded);
+      return "-----BEGIN " + label + "-----\n" + body + "\n-----END " + label + "-----\n";
+    }
+
     /** A context of a client that shows this and trusts the one authority. */
     public SSLContext trusting(X509Certificate authority) {
       try {

@@ -7,6 +7,7 @@ import com.nimbusds.jwt.SignedJWT;
 import io.valetkey.broker.TestTrustDomain.Draft;
 import io.valetkey.broker.TestTrustDomain.Svid;
 import io.valetkey.broker.crypto.CertificateThumbprint;
+import io.valetkey.realparts.NeedsPrograms;
 import io.valetkey.realparts.TestAuthority;
 import io.valetkey.realparts.TestCertificate;
 import java.io.IOException;
@@ -40,6 +41,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -272,6 +274,63 @@ class X509SvidTest {
         .contains("\"way\": \"client_certificate\"")
         .contains(CertificateThumbprint.of(BOT.leaf()))
         .doesNotContain("BEGIN", "MII", "PRIVATE");
+  }
+
+  /** The commands of the how-to, by HTTP/1.1 and, where curl has it, by HTTP/2. */
+  @ParameterizedTest
+  @ValueSource(strings = {"--http1.1", "--http2"})
+  @NeedsPrograms("curl")
+  void curl_getsATokenAndUsesIt(String version) throws Exception {
+    String svid = Files.writeString(folder.resolve("svid.pem"), BOT.pem()).toString();
+    String key = Files.writeString(folder.resolve("svid.key"), BOT.keyPem()).toString();
+    String ca = authority.writePem(folder).toString();
+    String answer =
+        run(
+            "curl",
+            "-sS",
+            version,
+            "--cert",
+            svid,
+            "--key",
+            key,
+            "--cacert",
+            ca,
+            mtls + "/oauth2/token",
+            "-d",
+            "grant_type=client_credentials",
+            "-d",
+            "client_id=" + ID,
+            "-d",
+            "audience=openai");
+    assertThat(answer).contains("access_token");
+    String token = JsonMapper.shared().readTree(answer).path("access_token").asString();
+    String url = "https://localhost:" + gatewayPort + CHAT;
+    String bearer = "Authorization: Bearer " + token;
+    assertThat(
+            run(
+                "curl",
+                "-sS",
+                version,
+                "--cert",
+                svid,
+                "--key",
+                key,
+                "--cacert",
+                ca,
+                url,
+                "-H",
+                bearer,
+                "-d",
+                "{}"))
+        .contains("chatcmpl-1");
+    assertThat(run("curl", "-sS", version, "--cacert", ca, url, "-H", bearer, "-d", "{}"))
+        .contains("invalid_token");
+  }
+
+  private static String run(String... command) throws Exception {
+    Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+    process.getOutputStream().close();
+    return new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
   }
 
   @Test
