@@ -125,6 +125,9 @@
     {{- if and (eq $role "gateway") $.Values.gateway.forward.enabled }}
     - { protocol: TCP, port: forward }
     {{- end }}
+    {{- if and (eq $role "issuer") $.Values.issuer.mtls.enabled }}
+    - { protocol: TCP, port: mtls }
+    {{- end }}
 {{- end }}
 {{- with .Values.agents.networkPolicy.extraEgress }}
 {{ toYaml . }}

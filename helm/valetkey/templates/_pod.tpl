@@ -139,6 +139,9 @@ spec:
             {{- if and (eq $role "gateway") $v.gateway.forward.enabled }}
             - { name: forward, containerPort: 8092 }
             {{- end }}
+            {{- if and (eq $role "issuer") $v.issuer.mtls.enabled }}
+            - { name: mtls, containerPort: 8443 }
+            {{- end }}
           startupProbe:
             httpGet: { path: /actuator/health/startup, port: management }
             periodSeconds: 2

@@ -19,6 +19,9 @@
 {{- if $v.gateway.trustedCertificates.existingConfigMap -}}
 {{- $_ := set $s "valetkey.gateway.trusted-certificates" (printf "/run/valetkey/trusted-certificates/%s" $v.gateway.trustedCertificates.key) -}}
 {{- end -}}
+{{- if $v.issuer.mtls.enabled -}}
+{{- $s = merge $s (include "valetkey.mtlsSettings" . | fromYaml) -}}
+{{- end -}}
 {{- if and (eq .role "gateway") $v.gateway.forward.enabled -}}
 {{- $s = merge $s (include "valetkey.forwardSettings" $v.gateway.forward | fromYaml) -}}
 {{- end -}}
@@ -92,6 +95,21 @@ valetkey.vault.token-file: /run/valetkey/vault/token
 # Otherwise the management port would have the certificate of the API too, and probes speak plain HTTP.
 management.server.ssl.enabled: "false"
 {{- end }}
+{{- end -}}
+
+{{- /* Tokens are bound to certificates: the one role asks for them to issue, the other to accept. */ -}}
+{{- define "valetkey.mtlsSettings" -}}
+{{- if not (include "valetkey.tlsSecret" .) -}}
+{{- fail (printf "valetkey: issuer.mtls.enabled needs a certificate of the %s by tls.%s.existingSecret or tls.certManager" .role .role) -}}
+{{- end -}}
+{{- $mtls := .root.Values.issuer.mtls -}}
+{{- if eq .role "issuer" -}}
+valetkey.mtls.port: "8443"
+valetkey.mtls.public-url: {{ default (printf "https://%s-issuer.%s.svc:%v" (include "valetkey.fullname" .root) .root.Release.Namespace $mtls.port) $mtls.publicUrl | quote }}
+valetkey.mtls.ssl-bundle: issuer
+{{- else -}}
+valetkey.gateway.client-certificates: "true"
+{{- end -}}
 {{- end -}}
 
 {{- /* The authority comes as a kubernetes.io/tls Secret: tls.crt is the chain from the intermediate up to the root. */ -}}

@@ -192,16 +192,18 @@ class ChartNetworkTest {
   }
 
   @Test
-  void forwardProxy_whenItIsOn_isReachedByAgentsAtTheGatewayAlone() {
+  void furtherPorts_whenTheyAreOn_areReachedByAgentsAtTheirRoleAlone() {
     Rendered chart = Chart.render("everything");
     assertThat(each(chart.one("Service", "v-valetkey-gateway").at("/spec/ports")))
         .anyMatch(
             p -> p.at("/port").asInt() == 3128 && p.at("/targetPort").asString().equals("forward"));
-    assertThat(each(chart.one("Service", "v-valetkey-issuer").at("/spec/ports"))).hasSize(1);
+    assertThat(each(chart.one("Service", "v-valetkey-issuer").at("/spec/ports")))
+        .extracting(p -> p.at("/targetPort").asString())
+        .containsExactly("api", "mtls");
     assertThat(opened(chart.one("NetworkPolicy", "v-valetkey-gateway").at("/spec/ingress/0")))
         .containsExactly("gateway", "forward");
     assertThat(opened(chart.one("NetworkPolicy", "v-valetkey-issuer").at("/spec/ingress/0")))
-        .containsExactly("api");
+        .containsExactly("api", "mtls");
     List<JsonNode> agents =
         chart.all("NetworkPolicy").stream()
             .filter(policy -> policy.at("/metadata/name").asString().endsWith("-agents"))
@@ -209,10 +211,10 @@ class ChartNetworkTest {
     assertThat(agents).hasSize(2);
     for (JsonNode policy : agents) {
       assertThat(each(policy.at("/spec/egress")).map(ChartNetworkTest::opened))
-          .contains(List.of("api"), List.of("gateway", "forward"));
+          .contains(List.of("api", "mtls"), List.of("gateway", "forward"));
     }
     for (JsonNode object : Chart.render("minimum").objects()) {
-      assertThat(object.toString()).doesNotContain("forward\"", "gateway.forward");
+      assertThat(object.toString()).doesNotContain("forward\"", "gateway.forward", "mtls");
     }
   }
 

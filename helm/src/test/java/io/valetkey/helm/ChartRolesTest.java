@@ -102,6 +102,23 @@ class ChartRolesTest {
   }
 
   @Test
+  void clientCertificates_areAskedForByBothRoles_withCertificatesOfTheirOwn() {
+    Rendered chart = Chart.render("everything");
+    assertThat(settings(chart, "issuer"))
+        .containsEntry("valetkey.mtls.port", "8443")
+        .containsEntry("valetkey.mtls.public-url", "https://mtls.example.com")
+        .containsEntry("valetkey.mtls.ssl-bundle", "issuer")
+        .doesNotContainKey("valetkey.gateway.client-certificates");
+    assertThat(settings(chart, "gateway"))
+        .containsEntry("valetkey.gateway.client-certificates", "true")
+        .doesNotContainKey("valetkey.mtls.port");
+    assertThat(settings(Chart.render("minimum", "--set", "issuer.mtls.enabled=true"), "issuer"))
+        .containsEntry("valetkey.mtls.public-url", "https://v-valetkey-issuer.valetkey.svc:8443");
+    assertThat(Chart.template("tls-in-front", "--set", "issuer.mtls.enabled=true").unsuccessfully())
+        .contains("issuer.mtls.enabled needs a certificate of the issuer");
+  }
+
+  @Test
   void vault_isLoggedInToByEachRoleAsItself() {
     Rendered kubernetes = Chart.render("everything");
     assertThat(settings(kubernetes, "issuer")).containsEntry("valetkey.vault.role", "leases");
