@@ -56,6 +56,10 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
           InterceptionAuthority.generate(List.of("test"), Clock.systemUTC()));
   volatile String address = "127.0.0.1";
   volatile String host = "upstream.test";
+
+  /** What the name leads to as soon as it has been looked up once more; unchanged if null. */
+  volatile String addressAfterwards;
+
   volatile String credential = KEY;
   volatile String refreshedCredential = KEY;
   volatile Destination.Injection injection =
@@ -220,7 +224,9 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
 
   private InetAddress[] lookUp(String host) throws UnknownHostException {
     lookups.incrementAndGet();
-    return new InetAddress[] {InetAddress.ofLiteral(Egress.isAddress(host) ? host : address)};
+    String answer = Egress.isAddress(host) ? host : address;
+    address = addressAfterwards == null ? address : addressAfterwards;
+    return new InetAddress[] {InetAddress.ofLiteral(answer)};
   }
 
   @Override
