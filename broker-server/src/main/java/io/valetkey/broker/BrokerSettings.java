@@ -200,7 +200,7 @@ record BrokerSettings(
         reader.port("gateway.port", 8090),
         hostSuffix(reader, publicUrl),
         List.copyOf(ranges),
-        file(reader, "gateway.trusted-certificates"),
+        reader.file("gateway.trusted-certificates"),
         reader.duration(
             "gateway.drain", SECOND.multipliedBy(25), Duration.ZERO, SECOND.multipliedBy(900)),
         reader.text("gateway.ssl-bundle"),
@@ -280,14 +280,6 @@ record BrokerSettings(
     String value = reader.text(name);
     if (value != null && !Files.isDirectory(Path.of(value))) {
       reader.problem(name, "is not a directory that can be read");
-    }
-    return value == null ? null : Path.of(value);
-  }
-
-  private static @Nullable Path file(SettingsReader reader, String name) {
-    String value = reader.text(name);
-    if (value != null && !Files.isReadable(Path.of(value))) {
-      reader.problem(name, "is not a file that can be read");
     }
     return value == null ? null : Path.of(value);
   }

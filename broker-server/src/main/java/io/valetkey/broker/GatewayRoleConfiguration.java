@@ -145,15 +145,20 @@ class GatewayRoleConfiguration {
     BrokerSettings.Gateway own = settings.gateway();
     String publicUrl = settings.names().gatewayUrl();
     String suffix = own.hostSuffix();
-    GatewaySettings defaults =
-        GatewaySettings.of(own.address(), own.port(), publicUrl)
-            .withHosts(suffix == null ? null : new DestinationHosts(suffix, publicUrl));
+    GatewaySettings listening =
+        GatewaySettings.of(
+            own.address(),
+            own.port(),
+            publicUrl,
+            suffix == null ? null : new DestinationHosts(suffix, publicUrl),
+            own.clientCertificates(),
+            own.drain());
     AddressRules rules =
         AddressRules.forDestinations(own.privateOrigins(), OwnAddresses.of(environment));
     GatewayServer gateway =
         new GatewayServer(
             vertx,
-            defaults.withDrain(own.drain()).withClientCertificates(own.clientCertificates()),
+            listening,
             new AuditTrail(auditLog),
             new BrokerPermissions(tokens, proofs, access),
             egress(own, rules, clock),

@@ -31,7 +31,7 @@ record UpstreamProxySettings(
     Path credentials = reader.file(CREDENTIALS);
     List<String> except = reader.list(EXCEPT);
     for (String name : except) {
-      if (!name.matches("[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")) {
+      if (!InterceptionSettings.isDomain(name)) {
         reader.problem(EXCEPT, "must be names in lower case");
       }
     }

@@ -31,67 +31,25 @@ public record GatewaySettings(
     boolean clientCertificates,
     Duration drain) {
 
-  /** The bounds that the documentation states. */
-  public static GatewaySettings of(String host, int port, String publicUrl) {
+  /** With the bounds that the documentation states; the rest as in the record. */
+  public static GatewaySettings of(
+      String host,
+      int port,
+      String publicUrl,
+      @Nullable DestinationHosts hosts,
+      boolean clientCertificates,
+      Duration drain) {
     return new GatewaySettings(
         host,
         port,
         publicUrl,
-        null,
+        hosts,
         Duration.ofSeconds(5),
         Duration.ofSeconds(10),
         Duration.ofSeconds(30),
         Duration.ofMinutes(5),
         Duration.ofSeconds(60),
-        false,
-        Duration.ofSeconds(20));
-  }
-
-  /** The same with another bound for running exchanges at the end. */
-  public GatewaySettings withDrain(Duration bound) {
-    return new GatewaySettings(
-        host,
-        port,
-        publicUrl,
-        hosts,
-        connectTimeout,
-        headTimeout,
-        idleTimeout,
-        webSocketIdle,
-        keepAlive,
         clientCertificates,
-        bound);
-  }
-
-  /** The same with destinations as hosts of their own. */
-  public GatewaySettings withHosts(@Nullable DestinationHosts names) {
-    return new GatewaySettings(
-        host,
-        port,
-        publicUrl,
-        names,
-        connectTimeout,
-        headTimeout,
-        idleTimeout,
-        webSocketIdle,
-        keepAlive,
-        clientCertificates,
-        drain);
-  }
-
-  /** The same, asking callers for a certificate or not. */
-  public GatewaySettings withClientCertificates(boolean asked) {
-    return new GatewaySettings(
-        host,
-        port,
-        publicUrl,
-        hosts,
-        connectTimeout,
-        headTimeout,
-        idleTimeout,
-        webSocketIdle,
-        keepAlive,
-        asked,
         drain);
   }
 

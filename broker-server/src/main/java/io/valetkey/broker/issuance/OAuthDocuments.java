@@ -5,28 +5,19 @@ import io.valetkey.broker.identity.TrustedIssuer;
 import io.valetkey.broker.token.DpopProofs;
 import io.valetkey.broker.token.SigningKeys;
 import io.valetkey.broker.token.TokenSettings;
-import jakarta.servlet.http.HttpServlet;
-import jakarta.servlet.http.HttpServletRequest;
-import jakarta.servlet.http.HttpServletResponse;
-import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
-import tools.jackson.databind.json.JsonMapper;
 
 /**
  * The documents that tell others how to use our tokens: the key set (RFC 7517) and the metadata
  * (RFC 8414, OpenID Connect Discovery). They name what works and nothing else.
  */
-final class OAuthDocuments extends HttpServlet {
+final class OAuthDocuments extends PublishedDocuments {
 
   private static final long serialVersionUID = 1L;
-  private static final JsonMapper JSON = JsonMapper.shared();
-
-  /** Shorter than the time between the publication of a key and its first use matters to nobody. */
-  private static final String CACHE = "public, max-age=60";
 
   private final transient SigningKeys keys;
   private final transient TokenSettings settings;
@@ -38,35 +29,19 @@ final class OAuthDocuments extends HttpServlet {
    * @param mtlsUrl where client certificates are asked for; null if nowhere
    */
   OAuthDocuments(SigningKeys keys, TokenSettings settings, @Nullable String mtlsUrl) {
+    super(OAuthPaths.JWKS);
     this.mtlsUrl = mtlsUrl;
     this.keys = keys;
     this.settings = settings;
   }
 
   @Override
-  protected void service(HttpServletRequest request, HttpServletResponse response)
-      throws IOException {
-    boolean head = "HEAD".equals(request.getMethod());
-    if (!head && !"GET".equals(request.getMethod())) {
-      response.setHeader("Allow", "GET, HEAD");
-      JsonAnswer.send(response, 405, Map.of("error", "invalid_request"));
-      return;
-    }
-    boolean jwks = OAuthPaths.JWKS.equals(request.getRequestURI());
-    byte[] body = JSON.writeValueAsBytes(jwks ? keySet() : metadata());
-    response.setContentType(jwks ? "application/jwk-set+json" : "application/json");
-    response.setHeader("Cache-Control", CACHE);
-    response.setContentLength(body.length);
-    if (!head) {
-      response.getOutputStream().write(body);
-    }
-  }
-
-  private Map<String, Object> keySet() {
+  Map<String, Object> keySet() {
     return Map.of("keys", keys.published().stream().map(JWK::toJSONObject).toList());
   }
 
-  private Map<String, Object> metadata() {
+  @Override
+  Map<String, Object> metadata() {
     String issuer = settings.issuer();
     Map<String, Object> metadata = new LinkedHashMap<>();
     metadata.put("issuer", issuer);

@@ -251,28 +251,14 @@ public record Destination(
 
   /** The same for a request that may have no larger body than this, in bytes. */
   public Destination limitedTo(long maxBody) {
-    return maxBody >= maxRequestBody
-        ? this
-        : new Destination(
-            name,
-            kind,
-            enabled,
-            origin,
-            host,
-            port,
-            credential,
-            injection,
-            timeout,
-            maxStream,
-            maxBody,
-            http2,
-            fullAudit,
-            rewriteBodies,
-            scopes,
-            rules);
+    return maxBody >= maxRequestBody ? this : with(maxBody, scopes, rules);
   }
 
   Destination with(Map<String, ScopeSpec> newScopes) {
+    return with(maxRequestBody, Map.copyOf(newScopes), rules(newScopes, injection));
+  }
+
+  private Destination with(long maxBody, Map<String, ScopeSpec> itsScopes, ScopeRules itsRules) {
     return new Destination(
         name,
         kind,
@@ -284,11 +270,11 @@ public record Destination(
         injection,
         timeout,
         maxStream,
-        maxRequestBody,
+        maxBody,
         http2,
         fullAudit,
         rewriteBodies,
-        Map.copyOf(newScopes),
-        rules(newScopes, injection));
+        itsScopes,
+        itsRules);
   }
 }
