@@ -77,6 +77,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   final Set<String> ended = java.util.concurrent.ConcurrentHashMap.newKeySet();
   volatile boolean current = true;
   volatile boolean rewriteBodies;
+  volatile long maxRequestBody = 1 << 20;
   volatile Duration timeout = Duration.ofSeconds(5);
   volatile Duration maxStream = Duration.ofMinutes(15);
   private final int upstreamPort;
@@ -300,7 +301,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             injection,
             timeout,
             maxStream,
-            1 << 20,
+            maxRequestBody,
             http2,
             false,
             rewriteBodies,
