@@ -45,7 +45,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   record Written(String outcome, ProblemCode code, Map<String, Object> details) {}
 
   final Vertx vertx = Vertx.vertx();
-  final LiveExchanges live = new LiveExchanges();
+  final LiveExchanges live = new LiveExchanges(4 << 20);
   final List<Written> records = new CopyOnWriteArrayList<>();
   final AtomicInteger lookups = new AtomicInteger();
   final AtomicInteger fetches = new AtomicInteger();
