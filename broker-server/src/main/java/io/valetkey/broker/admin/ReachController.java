@@ -76,11 +76,17 @@ class ReachController {
             : Instant.ofEpochSecond(grant.expiresAtSecond()).toString());
     ArrayNode allow = node.putArray("allow");
     ArrayNode lease = node.putArray("lease");
+    ArrayNode tunnel = node.putArray("tunnel");
     for (String scope : grant.scopes()) {
       ScopeSpec spec = destination == null ? null : destination.scopes().get(scope);
-      if (spec != null && spec.lease() != null) {
+      if (destination == null || spec == null) {
+        continue;
+      }
+      if (spec.lease() != null) {
         lease.addObject().put("scope", scope).put("role", spec.lease().role());
-      } else if (spec != null) {
+      } else if (spec.tunnel() != null) {
+        tunnel.addObject().put("scope", scope).put("origin", destination.originWithPort());
+      } else {
         for (ScopeSpec.Rule rule : spec.allow()) {
           ObjectNode entry = allow.addObject().put("scope", scope);
           rule.methods().forEach(entry.putArray("methods")::add);

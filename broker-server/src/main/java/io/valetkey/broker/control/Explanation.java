@@ -9,6 +9,7 @@ import io.valetkey.broker.identity.VerifiedWorkload;
 import io.valetkey.broker.policy.Agent;
 import io.valetkey.broker.policy.Attempt;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.DestinationSpec.Manner;
 import io.valetkey.broker.policy.Grant;
 import io.valetkey.broker.policy.PolicySnapshot;
 import io.valetkey.broker.policy.PolicyView;
@@ -218,6 +219,14 @@ public final class Explanation {
         String method,
         Asker asker,
         Question question) {
+      if (destination.kind().manner() != Manner.BROKERED) {
+        throw new RefusedException(
+            ProblemCode.DESTINATION_UNKNOWN,
+            destination.name()
+                + " is "
+                + destination.kind().manner().word()
+                + ": it takes no requests. Ask without a method whether it may be used");
+      }
       current = "path";
       RequestPath path = question.path();
       note("path", "passed", "It has one reading");

@@ -77,13 +77,7 @@ final class PastDecisions {
 
   private UseDecision decide(PastUse use) {
     return switch (use.action()) {
-      case "gateway.request" ->
-          access.decideUse(
-              new Use(
-                  holder(use, scopes(use)),
-                  use.destination(),
-                  Objects.requireNonNull(use.method()),
-                  RequestPath.parse(Objects.requireNonNull(use.path()))));
+      case "gateway.request" -> decideRequest(use);
       case "lease.create" ->
           access.decideLease(
               holder(use, Set.copyOf(use.scopes())), use.destination(), use.scopes().getFirst());
@@ -96,6 +90,20 @@ final class PastDecisions {
                   use.destination(),
                   hadEverything(use) ? Set.of() : Set.copyOf(use.scopes())));
     };
+  }
+
+  /** Of a tunnel there is no path on record, and none is asked about. */
+  private UseDecision decideRequest(PastUse use) {
+    Holder holder = holder(use, scopes(use));
+    String path = use.path();
+    return path == null
+        ? access.decideTunnel(holder, use.destination())
+        : access.decideUse(
+            new Use(
+                holder,
+                use.destination(),
+                Objects.requireNonNull(use.method()),
+                RequestPath.parse(path)));
   }
 
   private static Holder holder(PastUse use, Set<String> scopes) {

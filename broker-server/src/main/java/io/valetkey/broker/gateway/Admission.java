@@ -2,7 +2,6 @@ package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.condition.RequestBody;
 import io.valetkey.broker.condition.RequestFacts;
-import io.valetkey.broker.net.AddressRefusedException;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.problem.ProblemCode;
@@ -13,7 +12,6 @@ import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -216,7 +214,7 @@ final class Admission {
    */
   private String named(Guard.Accepted accepted, Caller caller, Exchange exchange) {
     if (accepted.way().namesDestination()
-        || !permissions.isOrigin(caller.destination(), accepted.destination())) {
+        || permissions.atOrigin(caller.destination(), accepted.destination()) == null) {
       return accepted.destination();
     }
     exchange.entry().destination(caller.destination());
@@ -304,31 +302,13 @@ final class Admission {
     RequestBody body = permitted.facts().sentBody();
     byte[] held = body == null ? null : body.bytes();
     return trace
-        .later("resolve", () -> resolve(target))
+        .later("resolve", () -> egress.resolve(target))
         .thenCompose(addresses ->
             trace
                 .later("fetch_credential", () -> credentials.get(target.credential()))
                 .thenApply(credential ->
                     new Admitted(
                         accepted, webSocket, caller, target, addresses, credential, held, clock)));
-  }
-
-  private CompletableFuture<List<InetAddress>> resolve(Destination target) {
-    return egress
-        .addresses(target)
-        .exceptionallyCompose(failure ->
-            CompletableFuture.failedFuture(
-                switch (Trace.cause(failure)) {
-                  case AddressRefusedException e ->
-                      new RefusedException(
-                          ProblemCode.UPSTREAM_ADDRESS_REFUSED, String.valueOf(e.getMessage()));
-                  case TimeoutException e ->
-                      new RefusedException(
-                          ProblemCode.UPSTREAM_TIMEOUT, "the name service was too slow");
-                  default ->
-                      new RefusedException(
-                          ProblemCode.UPSTREAM_UNREACHABLE, "the name has no address");
-                }));
   }
 
   /**

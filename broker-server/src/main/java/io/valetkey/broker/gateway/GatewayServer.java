@@ -47,6 +47,9 @@ import org.slf4j.LoggerFactory;
  */
 public final class GatewayServer {
 
+  /** How many tunnels that nobody looks into may be open at once. */
+  private static final int TUNNELS = 2_000;
+
   private static final Logger log = LoggerFactory.getLogger(GatewayServer.class);
   private static final int HEADER_BYTES = 32 * 1024;
   private static final List<HttpVersion> PROTOCOLS =
@@ -177,7 +180,14 @@ public final class GatewayServer {
   /** What the gates of a forward proxy have in common. */
   ProxyGate.Shared shared(InterceptionCertificates certificates) {
     return new ProxyGate.Shared(
-        new Tunnels(permissions, live, certificates, clock),
+        new Tunnels(permissions, live, certificates, egress, clock),
+        new TunnelDial(vertx, egress, settings.connectTimeout(), TUNNELS),
+        new TunnelRelay.Bounds(
+            permissions::areCurrent,
+            deferred,
+            telemetry,
+            settings.webSocketIdle(),
+            settings.idleTimeout()),
         onEnding -> new Exchange(trail, live, Way.INTERCEPT, onEnding),
         telemetry,
         settings.headTimeout(),

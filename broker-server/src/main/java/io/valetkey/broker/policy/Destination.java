@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * A destination with its scopes, as the decision and the gateway use it.
  *
  * @param name its name
- * @param kind how a credential reaches it
+ * @param kind what it is
  * @param enabled whether it can be reached
  * @param origin the upstream as the policy writes it
  * @param host the upstream's host, as DNS and its certificate know it
@@ -58,7 +58,7 @@ public record Destination(
   /**
    * How the credential gets into a request.
    *
-   * @param slots where it goes, at least one unless the request is signed
+   * @param slots where it goes, at least one unless the request is signed or there is none
    * @param headers the names of all these headers, lower case: nobody else may fill or read them
    * @param signing how the request is signed instead; then there are no slots
    */
@@ -85,6 +85,9 @@ public record Destination(
     }
 
     static Injection compile(DestinationSpec spec) {
+      if (spec.credential() instanceof DestinationSpec.Credential.None) {
+        return into(List.of());
+      }
       if (spec.signing() != null) {
         return by(new Signing(spec.signing().service(), spec.signing().region()));
       }
@@ -169,7 +172,7 @@ public record Destination(
         enabled == null || enabled,
         spec.origin(),
         origin.getHost(),
-        origin.getPort() < 0 ? HTTPS : origin.getPort(),
+        port(origin),
         fields(spec, credential(spec)),
         Injection.compile(spec),
         timeout == null ? TIMEOUT : timeout,
@@ -180,6 +183,11 @@ public record Destination(
         Boolean.TRUE.equals(spec.rewriteBodies()),
         Map.copyOf(scopes),
         rules(scopes, Injection.compile(spec)));
+  }
+
+  /** The port of an origin, the usual one if it names none. */
+  static int port(URI origin) {
+    return origin.getPort() < 0 ? HTTPS : origin.getPort();
   }
 
   private static DestinationSpec.Credential fields(

@@ -6,15 +6,27 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A named set of allow rules on one destination. What no rule allows is refused.
+ * What may be done on one destination, under a name: a set of allow rules, or what its kind has in
+ * their place. What is not allowed is refused.
  *
  * @param allow the rules; none is zero access
  * @param lease what may be leased, on a leased destination; absent on any other
+ * @param tunnel true on a destination of the kind {@code tunnel}, where a tunnel may be opened;
+ *     absent on any other
  * @param maxTokenTtl the longest life of an access token with this scope; no bound of its own if
  *     absent
  */
-public record ScopeSpec(List<Rule> allow, @Nullable Lease lease, @Nullable Duration maxTokenTtl)
+public record ScopeSpec(
+    List<Rule> allow,
+    @Nullable Lease lease,
+    @Nullable Boolean tunnel,
+    @Nullable Duration maxTokenTtl)
     implements ResourceSpec {
+
+  /** A scope of a destination that is not of the kind {@code tunnel}. */
+  public ScopeSpec(List<Rule> allow, @Nullable Lease lease, @Nullable Duration maxTokenTtl) {
+    this(allow, lease, null, maxTokenTtl);
+  }
 
   /**
    * What may be leased.

@@ -8,6 +8,7 @@ import io.valetkey.broker.net.Cidr;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.DestinationSpec;
+import io.valetkey.broker.policy.DestinationSpec.Manner;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.policy.ScopeSpec;
@@ -50,6 +51,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   final AtomicInteger lookups = new AtomicInteger();
   final AtomicInteger fetches = new AtomicInteger();
   final GatewayServer server;
+  final Resolver resolver;
   final ForwardProxy forward;
   final InterceptionCertificates certificates =
       new InterceptionCertificates(
@@ -69,6 +71,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   /** Instead of the one text. */
   volatile CredentialFields fields;
 
+  volatile DestinationSpec.DestinationKind kind = DestinationSpec.DestinationKind.HTTP;
   volatile ProblemCode undecidable;
   volatile GrantMeter meter = GrantMeter.NONE;
   volatile boolean auditDown;
@@ -139,7 +142,8 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
         null);
   }
 
-  private TestGateway(
+  /** With all bounds that callers and upstreams feel. */
+  TestGateway(
       int upstreamPort,
       TrustManagerFactory trust,
       Duration idle,
@@ -175,7 +179,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             keepAlive,
             false,
             Duration.ofSeconds(2));
-    var resolver =
+    resolver =
         new Resolver(
             AddressRules.forDestinations(List.of(Cidr.parse("127.0.0.0/8")), Set.of()),
             this::lookUp,
@@ -260,8 +264,10 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   }
 
   @Override
-  public boolean isOrigin(String destination, String origin) {
-    return destination.equals("up") && origin.equals("https://" + host + ":" + upstreamPort);
+  public Manner atOrigin(String destination, String origin) {
+    return destination.equals("up") && origin.equals("https://" + host + ":" + upstreamPort)
+        ? kind.manner()
+        : null;
   }
 
   @Override
@@ -273,6 +279,14 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     if (stopped) {
       throw new RefusedException(ProblemCode.STOPPED, "test");
     }
+    if (kind.manner() != Manner.BROKERED) {
+      throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "test");
+    }
+    return allowed(caller, destination, method, path, facts);
+  }
+
+  private Permit allowed(
+      Caller caller, String destination, String method, RequestPath path, RequestFacts facts) {
     if (!destination.equals("up") || !caller.destination().equals("up")) {
       throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "test");
     }
@@ -291,7 +305,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     var target =
         new Destination(
             "up",
-            DestinationSpec.DestinationKind.HTTP,
+            kind,
             true,
             "https://" + host,
             host,
@@ -310,9 +324,17 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   }
 
   @Override
-  public Destination authoriseTunnel(Caller caller, String destination) {
+  public Destination authoriseInterception(Caller caller, String destination) {
     return authorise(caller, destination, "GET", RequestPath.parse("/v1/any"), RequestFacts.UNKNOWN)
         .target();
+  }
+
+  @Override
+  public Permit authoriseTunnel(Caller caller, String destination) {
+    if (stopped) {
+      throw new RefusedException(ProblemCode.STOPPED, "test");
+    }
+    return allowed(caller, destination, "GET", RequestPath.parse("/v1/any"), RequestFacts.UNKNOWN);
   }
 
   @Override

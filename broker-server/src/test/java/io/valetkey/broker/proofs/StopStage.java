@@ -82,6 +82,11 @@ final class StopStage implements AutoCloseable {
     upstream.createContext(path, handler);
   }
 
+  /** The file with the authority that the upstream's certificate is of. */
+  Path authority() {
+    return Path.of(settings.get("valetkey.gateway.trusted-certificates"));
+  }
+
   int upstreamPort() {
     return upstream.getAddress().getPort();
   }
