@@ -16,6 +16,9 @@
 {{- with $v.gateway.privateOrigins -}}
 {{- $_ := set $s "valetkey.gateway.private-origins" (join "," .) -}}
 {{- end -}}
+{{- with $v.gateway.hostSuffix -}}
+{{- $_ := set $s "valetkey.gateway.host-suffix" . -}}
+{{- end -}}
 {{- if $v.gateway.trustedCertificates.existingConfigMap -}}
 {{- $_ := set $s "valetkey.gateway.trusted-certificates" (printf "/run/valetkey/trusted-certificates/%s" $v.gateway.trustedCertificates.key) -}}
 {{- end -}}

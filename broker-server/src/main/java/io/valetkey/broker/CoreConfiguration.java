@@ -3,6 +3,7 @@ package io.valetkey.broker;
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.RateLimits;
 import io.valetkey.broker.audit.AuditLog;
+import io.valetkey.broker.condition.WhenCondition;
 import io.valetkey.broker.crypto.CryptoProvider;
 import io.valetkey.broker.feed.ChangeFeed;
 import io.valetkey.broker.feed.Connections;
@@ -33,8 +34,10 @@ import java.util.Properties;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.beans.factory.ObjectProvider;
+import org.springframework.boot.context.event.ApplicationReadyEvent;
 import org.springframework.boot.jdbc.autoconfigure.JdbcConnectionDetails;
 import org.springframework.boot.sql.init.dependency.DependsOnDatabaseInitialization;
+import org.springframework.context.ApplicationListener;
 import org.springframework.context.SmartLifecycle;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -52,6 +55,15 @@ class CoreConfiguration {
   @Bean
   Clock clock() {
     return Clock.systemUTC();
+  }
+
+  /**
+   * What the first condition of a policy needs is loaded before there is one: by then it would keep
+   * the feed waiting, and a stop with it.
+   */
+  @Bean
+  ApplicationListener<ApplicationReadyEvent> conditionsLoad() {
+    return ready -> Thread.ofPlatform().daemon().name("conditions").start(WhenCondition::prepare);
   }
 
   @Bean

@@ -64,6 +64,31 @@ class ChartRolesTest {
         .doesNotContainKey("valetkey.audit.signing-key");
   }
 
+  @Test
+  void hostsOfDestinations_leadToTheGatewayAlone() {
+    Rendered chart =
+        Chart.render(
+            "everything",
+            "--set",
+            "tls.certManager.enabled=true,tls.certManager.issuerRef.name=ca",
+            "--set",
+            "tls.gateway.existingSecret=,tls.issuer.existingSecret=,gateway.ingress.tlsSecret=wild");
+    String wildcard = "*.destinations.example.com";
+    assertThat(settings(chart, "gateway"))
+        .containsEntry("valetkey.gateway.host-suffix", "destinations.example.com");
+    assertThat(chart.one("Certificate", "v-valetkey-gateway").at("/spec/dnsNames").toString())
+        .contains(wildcard);
+    JsonNode ingress = chart.one("Ingress", "v-valetkey-gateway").at("/spec");
+    assertThat(ingress.at("/tls/0/hosts/1").asString()).isEqualTo(wildcard);
+    assertThat(ingress.at("/rules/1/host").asString()).isEqualTo(wildcard);
+    assertThat(ingress.at("/rules/1/http")).isEqualTo(ingress.at("/rules/0/http"));
+    for (String kind : List.of("Certificate", "Ingress")) {
+      assertThat(chart.one(kind, "v-valetkey-issuer").toString()).doesNotContain(wildcard);
+    }
+    assertThat(settings(Chart.render("minimum"), "gateway"))
+        .doesNotContainKey("valetkey.gateway.host-suffix");
+  }
+
   private static JsonNode named(JsonNode all, String name) {
     return each(all).filter(n -> n.at("/name").asString().equals(name)).findFirst().orElseThrow();
   }

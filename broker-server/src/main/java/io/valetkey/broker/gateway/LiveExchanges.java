@@ -12,6 +12,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Collectors;
@@ -90,6 +91,39 @@ public final class LiveExchanges {
 
   private final Set<Live> live = ConcurrentHashMap.newKeySet();
   private final Set<Way> used = ConcurrentHashMap.newKeySet();
+  private final AtomicLong heldBytes = new AtomicLong();
+  private final long mostHeldBytes;
+
+  /** With room for an eighth of the heap in request bodies that are held. */
+  public LiveExchanges() {
+    this(Runtime.getRuntime().maxMemory() / 8);
+  }
+
+  LiveExchanges(long mostHeldBytes) {
+    this.mostHeldBytes = mostHeldBytes;
+  }
+
+  /**
+   * Makes room for a part of a body that is held in memory.
+   *
+   * @return whether there is room in what all exchanges may hold together
+   */
+  boolean hold(int bytes) {
+    if (heldBytes.addAndGet(bytes) <= mostHeldBytes) {
+      return true;
+    }
+    heldBytes.addAndGet(-bytes);
+    return false;
+  }
+
+  /** What all exchanges hold together, in bytes. */
+  long heldBytes() {
+    return heldBytes.get();
+  }
+
+  void letGo(long bytes) {
+    heldBytes.addAndGet(-bytes);
+  }
 
   Live add(Caller caller, Instant started, Function<Ending, CompletableFuture<?>> cancel) {
     Live added = new Live(caller, started, cancel);

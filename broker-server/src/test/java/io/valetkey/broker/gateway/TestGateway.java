@@ -46,7 +46,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   record Written(String outcome, ProblemCode code, Map<String, Object> details) {}
 
   final Vertx vertx = Vertx.vertx();
-  final LiveExchanges live = new LiveExchanges();
+  final LiveExchanges live = new LiveExchanges(4 << 20);
   final List<Written> records = new CopyOnWriteArrayList<>();
   final AtomicInteger lookups = new AtomicInteger();
   final AtomicInteger fetches = new AtomicInteger();
@@ -80,6 +80,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   final Set<String> ended = java.util.concurrent.ConcurrentHashMap.newKeySet();
   volatile boolean current = true;
   volatile boolean rewriteBodies;
+  volatile long maxRequestBody = 1 << 20;
   volatile Duration timeout = Duration.ofSeconds(5);
   volatile Duration maxStream = Duration.ofMinutes(15);
   private final int upstreamPort;
@@ -314,7 +315,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             injection,
             timeout,
             maxStream,
-            1 << 20,
+            maxRequestBody,
             http2,
             false,
             rewriteBodies,
