@@ -19,7 +19,8 @@ final class HeldBody {
    * @param idle how long the caller may take for each piece
    * @param tooLarge what stands on record if it has more
    * @return completes on the event loop; fails with a {@link RefusedException} if the body is too
-   *     large or breaks off, or no more bodies have room here, and does not complete if the exchange ends before
+   *     large or breaks off, or no more bodies have room here, and does not complete if the
+   *     exchange ends before
    */
   static CompletableFuture<byte[]> read(
       Conversation conversation, long most, Duration idle, String tooLarge) {
@@ -66,7 +67,8 @@ final class HeldBody {
         in.pause();
         held.completeExceptionally(
             new RefusedException(
-                ProblemCode.TEMPORARILY_UNAVAILABLE, "as many bodies are held here as there may be"));
+                ProblemCode.TEMPORARILY_UNAVAILABLE,
+                "as many bodies are held here as there may be"));
       } else {
         conversation.expect(idle, ProblemCode.UPSTREAM_TIMEOUT);
         body.appendBuffer(chunk);
