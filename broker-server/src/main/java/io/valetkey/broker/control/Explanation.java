@@ -77,6 +77,7 @@ public final class Explanation {
     private JsonNode nearest = NullNode.getInstance();
     private String current = "policy";
     private boolean incomplete;
+    private boolean approval;
 
     void follow(Question question) {
       PolicySnapshot snapshot = policy.current();
@@ -235,6 +236,7 @@ public final class Explanation {
         case ScopeRules.Match match -> {
           name(match);
           note("rule", "passed", match.id());
+          needsApproval(match);
         }
         case ScopeRules.Unmet(ScopeRules.Match asked, Verdict.Unmet unmet) -> {
           name(asked);
@@ -251,6 +253,19 @@ public final class Explanation {
                   + missing.part().word()
                   + " of the request, which the question does not name");
         }
+      }
+    }
+
+    private void needsApproval(ScopeRules.Match match) {
+      if (match.approval() != null) {
+        approval = true;
+        note(
+            "approval",
+            "needed",
+            "By scope "
+                + match.scope()
+                + " somebody has to approve each such request, within "
+                + match.approval().validFor());
       }
     }
 
@@ -292,6 +307,7 @@ public final class Explanation {
     private ObjectNode answer(String outcome) {
       ObjectNode ordered = JsonNodeFactory.instance.objectNode().put("outcome", outcome);
       ordered.setAll(answer);
+      ordered.put("approval", approval);
       ordered.set("rule", rule);
       ordered.set("nearest", nearest);
       return ordered;

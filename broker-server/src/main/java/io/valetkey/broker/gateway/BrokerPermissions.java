@@ -110,7 +110,8 @@ public final class BrokerPermissions implements Permissions {
         Objects.requireNonNull(granted.rule()),
         granted.epoch(),
         granted.destination(),
-        granted.meter());
+        granted.meter(),
+        granted.approval());
   }
 
   @Override

@@ -222,7 +222,12 @@ public final class ResourceJson {
     return new ScopeSpec(
         lease == null ? fields.requiredList("allow", ResourceJson::rule) : List.of(),
         lease,
-        fields.duration("maxTokenTtl"));
+        fields.duration("maxTokenTtl"),
+        fields.nested("approval", ResourceJson::approval));
+  }
+
+  private static ScopeSpec.Approval approval(JsonFields fields) {
+    return new ScopeSpec.Approval(fields.duration("validFor"), fields.duration("hold"));
   }
 
   private static Rule rule(JsonFields fields) {

@@ -108,6 +108,7 @@ public final class ResourceValidator {
       LeaseRules.checkTerms(scope.lease(), errors);
     }
     checkTokenTtl(scope.maxTokenTtl(), errors);
+    ApprovalTerms.check(scope, errors);
   }
 
   private static void checkRule(String pointer, Rule rule, Errors errors) {
