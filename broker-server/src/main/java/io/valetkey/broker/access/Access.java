@@ -117,7 +117,8 @@ public final class Access {
 
   /**
    * Whether this request may be carried out. Never throws for a refusal. Nothing is taken from any
-   * limit by an answer that more of the request is needed.
+   * limit by an answer that more of the request is needed. A decision that grants may name an
+   * approval that has to be there besides.
    */
   public UseDecision decideUse(Use use) {
     try {
@@ -155,7 +156,10 @@ public final class Access {
         Duration.ZERO,
         match.id(),
         epoch,
-        begin(held.grant()));
+        begin(held.grant()),
+        match.approval() == null
+            ? null
+            : new NeededApproval(match.scope(), held.grant().name(), match.approval()));
   }
 
   /** What both the token and the grant say, in the order of the grant. */

@@ -93,6 +93,7 @@ class ReachController {
           rule.paths().forEach(entry.putArray("paths")::add);
           entry.put("webSocket", Boolean.TRUE.equals(rule.webSocket()));
           entry.put("conditional", rule.conditions() != null);
+          entry.put("approval", spec.approval() != null);
         }
       }
     }

@@ -78,6 +78,7 @@ public final class Explanation {
     private JsonNode nearest = NullNode.getInstance();
     private String current = "policy";
     private boolean incomplete;
+    private boolean approval;
 
     void follow(Question question) {
       PolicySnapshot snapshot = policy.current();
@@ -244,6 +245,7 @@ public final class Explanation {
         case ScopeRules.Match match -> {
           name(match);
           note("rule", "passed", match.id());
+          needsApproval(match);
         }
         case ScopeRules.Unmet(ScopeRules.Match asked, Verdict.Unmet unmet) -> {
           name(asked);
@@ -260,6 +262,19 @@ public final class Explanation {
                   + missing.part().word()
                   + " of the request, which the question does not name");
         }
+      }
+    }
+
+    private void needsApproval(ScopeRules.Match match) {
+      if (match.approval() != null) {
+        approval = true;
+        note(
+            "approval",
+            "needed",
+            "By scope "
+                + match.scope()
+                + " somebody has to approve each such request, within "
+                + match.approval().validFor());
       }
     }
 
@@ -301,6 +316,7 @@ public final class Explanation {
     private ObjectNode answer(String outcome) {
       ObjectNode ordered = JsonNodeFactory.instance.objectNode().put("outcome", outcome);
       ordered.setAll(answer);
+      ordered.put("approval", approval);
       ordered.set("rule", rule);
       ordered.set("nearest", nearest);
       return ordered;

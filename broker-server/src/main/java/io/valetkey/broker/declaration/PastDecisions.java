@@ -11,6 +11,7 @@ import io.valetkey.broker.policy.Agent;
 import io.valetkey.broker.policy.Grant;
 import io.valetkey.broker.policy.PolicySnapshot;
 import io.valetkey.broker.policy.RequestPath;
+import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.time.Clock;
 import java.util.HashMap;
@@ -65,6 +66,8 @@ final class PastDecisions {
   Outcome outcome(PastUse use) {
     try {
       return switch (decide(use)) {
+        case Decision.Granted granted when granted.approval() != null ->
+            new Outcome.Refused(ProblemCode.APPROVAL_REQUIRED.code());
         case Decision.Granted granted -> new Outcome.Allowed();
         case Decision.Refused refused -> new Outcome.Refused(refused.code().code());
         case Decision.Undecidable no -> new Outcome.Refused(no.code().code());

@@ -112,7 +112,8 @@ public final class BrokerPermissions implements Permissions {
         Objects.requireNonNull(granted.rule()),
         granted.epoch(),
         granted.destination(),
-        granted.meter());
+        granted.meter(),
+        granted.approval());
   }
 
   @Override

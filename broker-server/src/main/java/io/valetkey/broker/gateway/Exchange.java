@@ -92,7 +92,7 @@ final class Exchange {
    * admission can be on another thread.
    */
   void metered(GrantMeter begun) {
-    if (begun == GrantMeter.NONE && meter.get() == GrantMeter.NONE) {
+    if (begun == meter.get()) {
       return;
     }
     GrantMeter before = meter.getAndUpdate(known -> known == null ? null : begun);

@@ -1,5 +1,6 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.access.NeededApproval;
 import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.policy.Destination;
@@ -24,8 +25,21 @@ public interface Permissions {
    * @param epoch the stop epoch under which this is true
    * @param target where to
    * @param meter what the cost of the request is told to; its end must be told too
+   * @param approval what has to be there besides; null for nothing
    */
-  record Permit(String rule, long epoch, Destination target, GrantMeter meter) implements Answer {}
+  record Permit(
+      String rule,
+      long epoch,
+      Destination target,
+      GrantMeter meter,
+      @Nullable NeededApproval approval)
+      implements Answer {
+
+    /** What needs no approval. */
+    Permit(String rule, long epoch, Destination target, GrantMeter meter) {
+      this(rule, epoch, target, meter, null);
+    }
+  }
 
   /**
    * It depends on what the body says: ask again with it.

@@ -2,6 +2,7 @@ package io.valetkey.broker.policy;
 
 import java.net.URI;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -248,8 +249,14 @@ public record Destination(
 
   private static ScopeRules rules(Map<String, ScopeSpec> scopes, Injection injection) {
     Map<String, List<ScopeSpec.Rule>> rules = new TreeMap<>();
-    scopes.forEach((scope, spec) -> rules.put(scope, spec.allow()));
-    return new ScopeRules(rules, injection.replaced());
+    Map<String, ApprovalTerms> approvals = new HashMap<>();
+    scopes.forEach((scope, spec) -> {
+      rules.put(scope, spec.allow());
+      if (spec.approval() != null) {
+        approvals.put(scope, ApprovalTerms.compile(spec.approval()));
+      }
+    });
+    return new ScopeRules(rules, injection.replaced(), approvals);
   }
 
   /** Where the upstream is, with the port even if it is the usual one. */

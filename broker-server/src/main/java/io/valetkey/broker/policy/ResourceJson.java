@@ -233,7 +233,12 @@ public final class ResourceJson {
             : List.of(),
         lease,
         tunnel,
-        fields.duration("maxTokenTtl"));
+        fields.duration("maxTokenTtl"),
+        fields.nested("approval", ResourceJson::approval));
+  }
+
+  private static ScopeSpec.Approval approval(JsonFields fields) {
+    return new ScopeSpec.Approval(fields.duration("validFor"), fields.duration("hold"));
   }
 
   private static Rule rule(JsonFields fields) {

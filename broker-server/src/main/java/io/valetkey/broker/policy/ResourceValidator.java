@@ -116,6 +116,7 @@ public final class ResourceValidator {
       }
     }
     checkTokenTtl(scope.maxTokenTtl(), errors);
+    ApprovalTerms.check(scope, errors);
   }
 
   private static void checkRule(String pointer, Rule rule, Errors errors) {

@@ -15,18 +15,31 @@ import org.jspecify.annotations.Nullable;
  *     absent on any other
  * @param maxTokenTtl the longest life of an access token with this scope; no bound of its own if
  *     absent
+ * @param approval that somebody has to approve each request which the rules allow; nobody has to if
+ *     absent
  */
 public record ScopeSpec(
     List<Rule> allow,
     @Nullable Lease lease,
     @Nullable Boolean tunnel,
-    @Nullable Duration maxTokenTtl)
+    @Nullable Duration maxTokenTtl,
+    @Nullable Approval approval)
     implements ResourceSpec {
 
-  /** A scope of a destination that is not of the kind {@code tunnel}. */
+  /** A scope of no tunnel, whose requests nobody has to approve. */
   public ScopeSpec(List<Rule> allow, @Nullable Lease lease, @Nullable Duration maxTokenTtl) {
-    this(allow, lease, null, maxTokenTtl);
+    this(allow, lease, null, maxTokenTtl, null);
   }
+
+  /**
+   * How requests are approved.
+   *
+   * @param validFor how long a request waits for a decision, and then how long its approval can be
+   *     used; 15 min if absent
+   * @param hold how long the gateway keeps the caller waiting before it says that an approval is
+   *     needed; not at all if absent
+   */
+  public record Approval(@Nullable Duration validFor, @Nullable Duration hold) {}
 
   /**
    * What may be leased.

@@ -1,6 +1,11 @@
 package io.valetkey.broker.gateway;
 
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.valetkey.broker.access.NeededApproval;
+import io.valetkey.broker.approval.ApprovalState;
+import io.valetkey.broker.approval.ApprovalStore;
+import io.valetkey.broker.approval.AskedRequest;
+import io.valetkey.broker.approval.Standing;
 import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.net.AddressRules;
@@ -22,14 +27,19 @@ import io.valetkey.broker.upstream.CredentialFields;
 import io.vertx.core.Vertx;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
+import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.TrustManagerFactory;
@@ -38,7 +48,7 @@ import javax.net.ssl.TrustManagerFactory;
  * A gateway on a real port with a small policy: the token {@code good} of agent {@code bot} for
  * destination {@code up}, everything below {@code /v1/}.
  */
-final class TestGateway implements AutoCloseable, Permissions, Credentials, Trail {
+final class TestGateway implements AutoCloseable, Permissions, Credentials, Approvals, Trail {
 
   static final String KEY = "sk-real-0123456789-credential";
 
@@ -74,6 +84,13 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   volatile DestinationSpec.DestinationKind kind = DestinationSpec.DestinationKind.HTTP;
   volatile ProblemCode undecidable;
   volatile GrantMeter meter = GrantMeter.NONE;
+
+  /** What every request needs besides; nothing if null. */
+  volatile NeededApproval approval;
+
+  /** What people have said about a request, by its hash; those asked for are pending. */
+  final Map<String, Standing> approvals = new ConcurrentHashMap<>();
+
   volatile boolean auditDown;
   volatile boolean http2;
   volatile boolean stopped;
@@ -194,6 +211,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             this,
             this,
             new Egress(resolver, proxy, resolver),
+            this,
             this,
             live,
             trust,
@@ -321,7 +339,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             rewriteBodies,
             Map.of("s", scope),
             rules);
-    return new Permit("s:" + match.pattern(), 1, target, meter);
+    return new Permit("s:" + match.pattern(), 1, target, meter, approval);
   }
 
   @Override
@@ -358,6 +376,40 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
 
   private static CredentialFields of(String text) {
     return CredentialFields.of(SecretValue.of(text));
+  }
+
+  @Override
+  public CompletableFuture<Standing> ask(AskedRequest request) {
+    return CompletableFuture.completedFuture(
+        approvals.computeIfAbsent(request.shown().hashText(), TestGateway::pending));
+  }
+
+  private static Standing pending(String hash) {
+    UUID id = UUID.nameUUIDFromBytes(hash.getBytes(StandardCharsets.US_ASCII));
+    return new Standing(id, ApprovalState.PENDING, Instant.EPOCH);
+  }
+
+  @Override
+  public CompletableFuture<ApprovalStore.Use> use(UUID id, AskedRequest request) {
+    String hash = request.shown().hashText();
+    Standing standing = approvals.get(hash);
+    boolean usable = standing != null && standing.state() == ApprovalState.APPROVED;
+    return CompletableFuture.completedFuture(
+        usable && approvals.remove(hash, standing)
+            ? ApprovalStore.Use.USED
+            : ApprovalStore.Use.GONE);
+  }
+
+  @Override
+  public CompletableFuture<Void> decided(UUID id, Duration most) {
+    return new CompletableFuture<Void>()
+        .completeOnTimeout(null, most.toMillis(), TimeUnit.MILLISECONDS);
+  }
+
+  @Override
+  public CompletableFuture<Optional<Standing>> find(UUID id, Caller caller) {
+    return CompletableFuture.completedFuture(
+        approvals.values().stream().filter(standing -> standing.id().equals(id)).findFirst());
   }
 
   @Override
