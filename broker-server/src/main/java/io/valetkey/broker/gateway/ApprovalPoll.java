@@ -61,7 +61,7 @@ final class ApprovalPoll {
           .prove(token, caller, possession)
           .thenCompose(proven -> {
             // What is asked here is whether the agent may still do anything there.
-            var _ = permissions.authoriseTunnel(caller, caller.destination());
+            var _ = permissions.authoriseInterception(caller, caller.destination());
             return find(head, caller);
           });
     } catch (RuntimeException e) {

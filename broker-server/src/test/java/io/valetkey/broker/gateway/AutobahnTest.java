@@ -130,6 +130,9 @@ class AutobahnTest {
   @Test
   void everyCaseOfTheFuzzingClient_passes() throws Exception {
     String base = start(ECHO);
+    // Its cases have a second each, and the first of all in a process takes longer.
+    Path first = Files.createDirectory(folder.resolve("first"));
+    run(FUZZING_CLIENT, base + "echo", first.toString(), "1.1.1");
     run(FUZZING_CLIENT, base + "echo", folder.toString(), CASES);
     everyCasePassed();
   }

@@ -129,8 +129,14 @@ final class StopStage implements AutoCloseable {
 
   /** An access token by the ordinary way. */
   String token(RunningBroker broker, String agent) throws Exception {
-    Tokens.Answer answer =
-        Tokens.ask(broker.url(), Tokens.exchange(issuer.token(agent, broker.url())));
+    return token(broker, agent, "openai");
+  }
+
+  /** An access token of this agent for this destination. */
+  String token(RunningBroker broker, String agent, String destination) throws Exception {
+    Map<String, String> form = Tokens.exchange(issuer.token(agent, broker.url()));
+    form.put("audience", destination);
+    Tokens.Answer answer = Tokens.ask(broker.url(), form);
     if (!answer.hasToken()) {
       throw new AssertionError(answer.http().body());
     }

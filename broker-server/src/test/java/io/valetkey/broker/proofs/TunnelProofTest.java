@@ -133,7 +133,7 @@ class TunnelProofTest {
   @Test
   void tunnel_isGrantedUsedExplainedAndStopped() throws Exception {
     try (RunningBroker broker = broker("")) {
-      String token = stage.token(broker, "bot");
+      String token = stage.token(broker, "bot", "vcs");
       assertThat(base(broker, token)).isEqualTo(404);
       try (SSLSocket asked = tunnel(token)) {
         assertThat(ask(asked, "/ok")).isEqualTo("HTTP/1.1 200");
@@ -147,7 +147,7 @@ class TunnelProofTest {
           .isEqualTo("https://" + origin());
       assertThat(explained(broker, "")).isEqualTo("granted");
       assertThat(explained(broker, ",\"method\":\"GET\",\"path\":\"/ok\"")).isEqualTo("refused");
-      assertThat(rehearsed(broker)).contains("CONNECT", "not_granted");
+      assertThat(rehearsed(broker)).contains("CONNECT", "grant_expired");
 
       try (SSLSocket stream = tunnel(token)) {
         assertThat(ask(stream, "/stream")).isEqualTo("HTTP/1.1 200");
@@ -166,7 +166,7 @@ class TunnelProofTest {
   @Test
   void tunnel_endsWithItsGrant() throws Exception {
     try (RunningBroker broker = broker("");
-        SSLSocket stream = tunnel(stage.token(broker, "bot"))) {
+        SSLSocket stream = tunnel(stage.token(broker, "bot", "vcs"))) {
       assertThat(ask(stream, "/stream")).isEqualTo("HTTP/1.1 200");
       var answer =
           HttpClient.newHttpClient()
@@ -187,7 +187,7 @@ class TunnelProofTest {
   void limits_countTunnelsAndTheirBytes() throws Exception {
     try (RunningBroker broker =
         broker(",\"limits\":{\"concurrentStreams\":1,\"bytesPerDay\":\"200KiB\"}")) {
-      String token = stage.token(broker, "bot");
+      String token = stage.token(broker, "bot", "vcs");
       try (SSLSocket one = tunnel(token)) {
         assertThat(ask(one, "/ok")).isEqualTo("HTTP/1.1 200");
         assertThatThrownBy(() -> tunnel(token)).hasMessageContaining("429");
@@ -211,7 +211,7 @@ class TunnelProofTest {
   @Test
   void limits_countEachTunnelAsOneRequest_andKnowNoModelTokens() throws Exception {
     try (RunningBroker broker = broker(",\"limits\":{\"requestsPerMinute\":2}")) {
-      String token = stage.token(broker, "bot");
+      String token = stage.token(broker, "bot", "vcs");
       try (SSLSocket one = tunnel(token);
           SSLSocket two = tunnel(token)) {
         for (int i = 0; i < 5; i++) {
