@@ -1,7 +1,12 @@
 package io.valetkey.broker;
 
+import io.micrometer.core.instrument.FunctionCounter;
+import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.admin.AdminConfiguration;
 import io.valetkey.broker.admin.AuditedChanges;
+import io.valetkey.broker.approval.ApprovalDecisions;
+import io.valetkey.broker.approval.Approvals;
+import io.valetkey.broker.approval.PendingApprovals;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.control.AdminSettings;
 import io.valetkey.broker.control.AuditTrailQuery;
@@ -105,7 +110,7 @@ class AdminRoleConfiguration {
       if (value.isEmpty() || role == null || meanings.put(value, role) != null) {
         reader.problem(
             "admin.oidc.role-mapping",
-            "must be value=role, with sensor, viewer, operator or admin and each value once");
+            "must be value=role, with sensor, viewer, approver, operator or admin and each value once");
       }
     }
     return meanings;
@@ -134,6 +139,38 @@ class AdminRoleConfiguration {
   @Bean
   StopOrders stopOrders(StopStore stops, Clock clock) {
     return new StopOrders(stops, clock);
+  }
+
+  @Bean
+  PendingApprovals pendingApprovals() {
+    return new PendingApprovals();
+  }
+
+  @Bean
+  MeterBinder approvalMeters(PendingApprovals pending, Approvals approvals) {
+    ApprovalDecisions decisions = approvals.decisions();
+    return registry -> {
+      Meters.gauge(
+          registry,
+          "valetkey.approval.pending",
+          "Requests that wait for somebody to approve or deny them",
+          pending,
+          PendingApprovals::pending);
+      Meters.seconds(
+          registry,
+          "valetkey.approval.pending.age",
+          "For how long the oldest of them has waited",
+          pending,
+          PendingApprovals::oldestSeconds);
+      FunctionCounter.builder("valetkey.approval.decided", decisions, ApprovalDecisions::approved)
+          .description("Decisions of people about requests, at this replica")
+          .tag("decision", "approved")
+          .register(registry);
+      FunctionCounter.builder("valetkey.approval.decided", decisions, ApprovalDecisions::denied)
+          .description("Decisions of people about requests, at this replica")
+          .tag("decision", "denied")
+          .register(registry);
+    };
   }
 
   @Bean

@@ -2,6 +2,9 @@ package io.valetkey.broker;
 
 import io.valetkey.broker.access.Access;
 import io.valetkey.broker.access.RateLimits;
+import io.valetkey.broker.approval.ApprovalWaits;
+import io.valetkey.broker.approval.Approvals;
+import io.valetkey.broker.approval.PendingApprovals;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.condition.WhenCondition;
 import io.valetkey.broker.crypto.CryptoProvider;
@@ -31,6 +34,7 @@ import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.time.Clock;
 import java.util.Properties;
+import javax.sql.DataSource;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import org.springframework.beans.factory.ObjectProvider;
@@ -42,12 +46,17 @@ import org.springframework.context.SmartLifecycle;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.jdbc.core.simple.JdbcClient;
+import org.springframework.transaction.PlatformTransactionManager;
+import org.springframework.transaction.support.TransactionTemplate;
 
 /** What both roles need: the database, the views, the decision, the audit trail. */
 @Configuration(proxyBeanMethods = false)
 class CoreConfiguration {
 
   private static final Logger log = LoggerFactory.getLogger(CoreConfiguration.class);
+
+  /** A question about an approval is answered within this time or refused. */
+  private static final int APPROVAL_SECONDS = 2;
 
   /** Before every listener starts, after every listener has stopped. */
   private static final int BEFORE_LISTENERS = 0;
@@ -176,8 +185,15 @@ class CoreConfiguration {
   }
 
   @Bean
-  Housekeeping housekeeping(UsedOnce usedOnce, Connections connections) {
-    return new Housekeeping(usedOnce, connections);
+  Approvals approvals(DataSource dataSource, PlatformTransactionManager transactions, Clock clock) {
+    var bounded = new TransactionTemplate(transactions);
+    bounded.setTimeout(APPROVAL_SECONDS);
+    return new Approvals(dataSource, bounded, clock);
+  }
+
+  @Bean
+  Housekeeping housekeeping(UsedOnce usedOnce, Approvals approvals, Connections connections) {
+    return new Housekeeping(usedOnce, approvals.store(), connections);
   }
 
   @Bean
@@ -222,6 +238,8 @@ class CoreConfiguration {
       ObjectProvider<GatewayReplica> gateway,
       ObjectProvider<StopAcknowledgement> acknowledgement,
       ObjectProvider<ExchangeReport> exchanges,
+      ObjectProvider<ApprovalWaits> approvals,
+      ObjectProvider<PendingApprovals> pending,
       BrokerSettings settings) {
     var feed = new ChangeFeed(connections, settings.poll());
     // Stops first: nothing else may delay them.
@@ -240,6 +258,8 @@ class CoreConfiguration {
     }
     feed.subscribe(policy);
     feed.subscribe(keys);
+    approvals.ifAvailable(feed::subscribe);
+    pending.ifAvailable(feed::subscribe);
     return feed;
   }
 

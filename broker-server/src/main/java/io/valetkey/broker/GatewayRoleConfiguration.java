@@ -5,10 +5,14 @@ import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.binder.MeterBinder;
 import io.valetkey.broker.access.Access;
+import io.valetkey.broker.access.RateLimits;
+import io.valetkey.broker.approval.ApprovalWaits;
+import io.valetkey.broker.approval.Approvals;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.feed.ChangeFeed;
 import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.gateway.AuditTrail;
+import io.valetkey.broker.gateway.BrokerApprovals;
 import io.valetkey.broker.gateway.BrokerCredentials;
 import io.valetkey.broker.gateway.BrokerPermissions;
 import io.valetkey.broker.gateway.DestinationHosts;
@@ -127,6 +131,11 @@ class GatewayRoleConfiguration {
   }
 
   @Bean
+  ApprovalWaits approvalWaits() {
+    return new ApprovalWaits();
+  }
+
+  @Bean
   GatewayServer gatewayServer(
       Vertx vertx,
       BrokerSettings settings,
@@ -135,6 +144,9 @@ class GatewayRoleConfiguration {
       DpopProofs proofs,
       Access access,
       UpstreamCredentials credentials,
+      Approvals approvals,
+      ApprovalWaits approvalWaits,
+      RateLimits limits,
       LiveExchanges live,
       ServerCertificate certificate,
       GatewayTelemetry telemetry,
@@ -163,6 +175,7 @@ class GatewayRoleConfiguration {
             new BrokerPermissions(tokens, proofs, access),
             egress(own, rules, clock),
             new BrokerCredentials(credentials),
+            new BrokerApprovals(approvals.store(), approvalWaits, limits),
             live,
             UpstreamTrust.of(own.trustedCertificates()),
             certificate.current(),

@@ -1,5 +1,6 @@
 package io.valetkey.broker;
 
+import io.valetkey.broker.approval.ApprovalStore;
 import io.valetkey.broker.feed.ChangeFeed;
 import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.identity.UsedOnce;
@@ -16,7 +17,8 @@ import org.slf4j.LoggerFactory;
 /**
  * Removes what nobody needs any more: ids whose single use is over, keys whose last token has
  * ended, gateways that are gone, sessions that are over, limits of which nothing is used, pods and
- * signals that are old. Every replica does it; doing it twice does no harm.
+ * signals that are old, and approvals that are over. Every replica does it; doing it twice does no
+ * harm.
  */
 final class Housekeeping implements AutoCloseable {
 
@@ -24,13 +26,15 @@ final class Housekeeping implements AutoCloseable {
   private static final Duration INTERVAL = Duration.ofMinutes(1);
 
   private final UsedOnce usedOnce;
+  private final ApprovalStore approvals;
   private final Connections connections;
   private final ScheduledExecutorService timer =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().name("housekeeping").daemon().factory());
 
-  Housekeeping(UsedOnce usedOnce, Connections connections) {
+  Housekeeping(UsedOnce usedOnce, ApprovalStore approvals, Connections connections) {
     this.usedOnce = usedOnce;
+    this.approvals = approvals;
     this.connections = connections;
     var _ =
         timer.scheduleWithFixedDelay(
@@ -41,6 +45,7 @@ final class Housekeeping implements AutoCloseable {
     try (Connection connection = connections.open();
         var statement = connection.createStatement()) {
       usedOnce.purge();
+      approvals.sweep();
       int keys = statement.executeUpdate("DELETE FROM signing_key WHERE verify_until < now()");
       statement.executeUpdate(
           "DELETE FROM gateway_replica WHERE seen_at < now() - interval '1 hour'");

@@ -37,6 +37,7 @@ class ArchitectureTest {
           Map.entry("evidence", 2),
           Map.entry("sink", 2),
           Map.entry("policy", 2),
+          Map.entry("approval", 2),
           Map.entry("stop", 2),
           Map.entry("access", 3),
           Map.entry("token", 3),

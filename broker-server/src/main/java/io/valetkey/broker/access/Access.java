@@ -7,7 +7,7 @@ import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.limit.GrantRates;
 import io.valetkey.broker.policy.Agent;
 import io.valetkey.broker.policy.Destination;
-import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
+import io.valetkey.broker.policy.DestinationSpec.Manner;
 import io.valetkey.broker.policy.Grant;
 import io.valetkey.broker.policy.PolicySnapshot;
 import io.valetkey.broker.policy.PolicyView;
@@ -117,15 +117,14 @@ public final class Access {
 
   /**
    * Whether this request may be carried out. Never throws for a refusal. Nothing is taken from any
-   * limit by an answer that more of the request is needed.
+   * limit by an answer that more of the request is needed. A decision that grants may name an
+   * approval that has to be there besides.
    */
   public UseDecision decideUse(Use use) {
     try {
       long epoch = stops.epoch();
       Held held = held(use.holder(), use.destination());
-      if (held.destination().kind() != DestinationKind.HTTP) {
-        throw refused(ProblemCode.DESTINATION_UNKNOWN, "The destination is leased, not brokered");
-      }
+      require(held.destination(), Manner.BROKERED, ProblemCode.DESTINATION_UNKNOWN);
       return switch (match(held.destination(), held.grant(), use)) {
         case null ->
             throw refused(
@@ -142,36 +141,46 @@ public final class Access {
     }
   }
 
+  private static void require(Destination destination, Manner wanted, ProblemCode otherwise) {
+    Manner manner = destination.kind().manner();
+    if (manner != wanted) {
+      throw refused(otherwise, "The destination is " + manner.word() + ", not " + wanted.word());
+    }
+  }
+
   private Decision used(Held held, ScopeRules.Match match, Use use, long epoch) {
-    List<String> scopes =
-        held.grant().scopes().stream().filter(use.holder().scopes()::contains).toList();
     return new Decision.Granted(
         held.agent().name(),
         held.destination().limitedTo(match.maxBody()),
-        scopes,
+        scopes(held, use.holder()),
         Duration.ZERO,
         match.id(),
         epoch,
-        begin(held.grant()));
+        begin(held.grant()),
+        match.approval() == null
+            ? null
+            : new NeededApproval(match.scope(), held.grant().name(), match.approval()));
+  }
+
+  /** What both the token and the grant say, in the order of the grant. */
+  private static List<String> scopes(Held held, Holder holder) {
+    return held.grant().scopes().stream().filter(holder.scopes()::contains).toList();
   }
 
   /**
-   * Whether this holder may open a tunnel to the destination, in which each request is a use of its
-   * own and decided for itself. Never throws for a refusal; a decision that grants has no rule.
+   * Whether this holder may open a tunnel whose TLS ends here, and in which each request is a use
+   * of its own and decided for itself. Never throws for a refusal; a decision that grants has no
+   * rule.
    */
-  public Decision decideTunnel(Holder holder, String wanted) {
+  public Decision decideInterception(Holder holder, String wanted) {
     try {
       long epoch = stops.epoch();
       Held held = held(holder, wanted);
-      if (held.destination().kind() != DestinationKind.HTTP) {
-        throw refused(ProblemCode.DESTINATION_UNKNOWN, "The destination is leased, not brokered");
-      }
-      List<String> scopes =
-          held.grant().scopes().stream().filter(holder.scopes()::contains).toList();
+      require(held.destination(), Manner.BROKERED, ProblemCode.DESTINATION_UNKNOWN);
       return new Decision.Granted(
           held.agent().name(),
           held.destination(),
-          scopes,
+          scopes(held, holder),
           Duration.ZERO,
           null,
           epoch,
@@ -179,6 +188,43 @@ public final class Access {
     } catch (RefusedException e) {
       return decided(e);
     }
+  }
+
+  /**
+   * Whether this holder may open a tunnel that nobody looks into: to its limits it is one request,
+   * for as long as it is open. Never throws for a refusal. The rule of a decision that grants is
+   * the scope that says so.
+   */
+  public Decision decideTunnel(Holder holder, String wanted) {
+    try {
+      long epoch = stops.epoch();
+      Held held = held(holder, wanted);
+      require(held.destination(), Manner.TUNNELLED, ProblemCode.DESTINATION_UNKNOWN);
+      List<String> scopes = scopes(held, holder);
+      String rule =
+          scopes.stream()
+              .filter(scope -> isTunnel(held.destination(), scope))
+              .findFirst()
+              .orElseThrow(() ->
+                  refused(
+                      ProblemCode.INSUFFICIENT_SCOPE,
+                      "No scope of the token and the grant allows a tunnel"));
+      return new Decision.Granted(
+          held.agent().name(),
+          held.destination(),
+          scopes,
+          Duration.ZERO,
+          rule,
+          epoch,
+          begin(held.grant()));
+    } catch (RefusedException e) {
+      return decided(e);
+    }
+  }
+
+  private static boolean isTunnel(Destination destination, String scope) {
+    ScopeSpec spec = destination.scopes().get(scope);
+    return spec != null && Boolean.TRUE.equals(spec.tunnel());
   }
 
   /**
@@ -193,9 +239,7 @@ public final class Access {
     try {
       long epoch = stops.epoch();
       Held held = held(holder, destination);
-      if (held.destination().kind() == DestinationKind.HTTP) {
-        throw refused(ProblemCode.INVALID_TARGET, "The destination is brokered, not leased");
-      }
+      require(held.destination(), Manner.LEASED, ProblemCode.INVALID_TARGET);
       String leased = leasedScope(held, holder.scopes(), scope);
       takeRequest(held.grant());
       if (!limits.take("lease:" + held.agent().name(), limits.tokensPerMinute())) {
@@ -340,16 +384,22 @@ public final class Access {
   }
 
   /**
-   * Whether this is the origin of the destination, in the policy as it is now. Decides nothing.
+   * How the destination is used, if this is its origin in the policy as it is now. Decides nothing.
    *
    * @param origin scheme, host and port, the port always written
+   * @return null if it is not the origin, or nothing of this gateway leads there
    * @throws RefusedException if the view of the policy is too old to tell
    */
-  public boolean isOrigin(String name, String origin) {
+  public @Nullable Manner atOrigin(String name, String origin) {
     Destination destination = policy.get().destination(name);
-    return destination != null
-        && destination.kind() == DestinationKind.HTTP
-        && destination.originWithPort().equals(origin);
+    if (destination == null || !destination.originWithPort().equals(origin)) {
+      return null;
+    }
+    return switch (destination.kind().manner()) {
+      case BROKERED -> Manner.BROKERED;
+      case TUNNELLED -> Manner.TUNNELLED;
+      case LEASED -> null;
+    };
   }
 
   /** Whether this replica would know by now if something had been stopped. Never blocks. */

@@ -21,6 +21,7 @@ public sealed interface Decision extends UseDecision
    * @param rule the rule that allowed a use, as {@code scope:pattern}; null where a token is issued
    * @param epoch the stop epoch under which this is true
    * @param meter what the cost of a use is told to; its end must be told too
+   * @param approval what a use needs before it may be carried out; null for nothing
    */
   record Granted(
       String agent,
@@ -29,8 +30,22 @@ public sealed interface Decision extends UseDecision
       Duration ttl,
       @Nullable String rule,
       long epoch,
-      GrantMeter meter)
-      implements Decision {}
+      GrantMeter meter,
+      @Nullable NeededApproval approval)
+      implements Decision {
+
+    /** What needs no approval. */
+    public Granted(
+        String agent,
+        Destination destination,
+        List<String> scopes,
+        Duration ttl,
+        @Nullable String rule,
+        long epoch,
+        GrantMeter meter) {
+      this(agent, destination, scopes, ttl, rule, epoch, meter, null);
+    }
+  }
 
   /**
    * It is not allowed.

@@ -14,6 +14,7 @@ public final class RateLimits {
 
   private static final double NANOS_PER_MINUTE = 60e9;
   private static final int REVOCATIONS_PER_MINUTE = 60;
+  private static final int APPROVALS_PER_MINUTE = 300;
 
   private final int tokensPerMinute;
   private final boolean limiting;
@@ -61,6 +62,14 @@ public final class RateLimits {
    */
   public boolean takeSignal(String key, int perMinute) {
     return take("signal:" + key, perMinute);
+  }
+
+  /**
+   * Whether the agent may ask about an approval, or for one, once more now: each is a question to
+   * the database.
+   */
+  public boolean takeApproval(String agent) {
+    return take("approval:" + agent, APPROVALS_PER_MINUTE);
   }
 
   /** Takes one, if there is one left. A limit of 0 is no limit. */

@@ -1,6 +1,7 @@
 package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.models.OpenAPI;
+import io.valetkey.broker.approval.Approvals;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.control.AdminSettings;
 import io.valetkey.broker.control.AuditTrailQuery;
@@ -101,6 +102,11 @@ public class AdminConfiguration {
   @Bean
   LeaseController leaseController(Leases leases) {
     return new LeaseController(leases.book());
+  }
+
+  @Bean
+  ApprovalController approvalController(Approvals approvals) {
+    return new ApprovalController(approvals.book(), approvals.decisions());
   }
 
   @Bean

@@ -1,6 +1,7 @@
 package io.valetkey.broker.admin;
 
 import io.valetkey.broker.policy.Precondition;
+import io.valetkey.broker.policy.ResourceId;
 import io.valetkey.broker.policy.StrictJson;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -81,6 +82,15 @@ final class AdminRequest {
   /** A query parameter, or null. */
   @Nullable String parameter(String name) {
     return request.getParameter(name);
+  }
+
+  /** A query parameter that is the name of a resource, or null. */
+  @Nullable String name(String parameter) {
+    String value = request.getParameter(parameter);
+    if (value != null && !ResourceId.isName(value)) {
+      throw invalid("The filter " + parameter + " must be the name of a resource.");
+    }
+    return value;
   }
 
   /** The body. */

@@ -51,6 +51,10 @@ final class AdminRoutes {
     routes.add(Route.of("POST", BASE + "/destinations/{name}/test", Role.ADMIN));
     routes.add(Route.of("GET", BASE + "/leases", Role.VIEWER));
     routes.add(Route.of("GET", BASE + "/leases/{id}", Role.VIEWER));
+    routes.add(Route.of("GET", ApprovalController.ALL, Role.VIEWER));
+    routes.add(Route.of("GET", ApprovalController.ONE, Role.VIEWER));
+    routes.add(Route.of("POST", ApprovalController.ONE + "/approve", Role.APPROVER));
+    routes.add(Route.of("POST", ApprovalController.ONE + "/deny", Role.APPROVER));
     routes.add(Route.of("POST", SIGNALS, Role.SENSOR));
     routes.add(Route.of("GET", BASE + "/activity", Role.VIEWER));
     routes.add(Route.of("GET", BASE + "/audit", Role.VIEWER));

@@ -1,12 +1,9 @@
 package io.valetkey.broker.admin;
 
 import io.swagger.v3.oas.annotations.Hidden;
-import io.valetkey.broker.control.UtcTime;
 import io.valetkey.broker.lease.Lease;
 import io.valetkey.broker.lease.LeaseBook;
 import io.valetkey.broker.lease.LeaseState;
-import io.valetkey.broker.policy.PageCursor;
-import io.valetkey.broker.policy.ResourceId;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import jakarta.servlet.http.HttpServletRequest;
@@ -40,11 +37,11 @@ class LeaseController {
     AdminRequest request = new AdminRequest(http);
     request.allowParameters("limit", "cursor", "agent", "destination", "state");
     int limit = request.limit();
-    Place place = Place.of(request.parameter("cursor"));
+    PagePlace place = PagePlace.of(request);
     var filter =
         new LeaseBook.Filter(
-            name(request, "agent"),
-            name(request, "destination"),
+            request.name("agent"),
+            request.name("destination"),
             state(request.parameter("state")),
             place.time(),
             place.id());
@@ -52,7 +49,7 @@ class LeaseController {
     List<Lease> page = found.subList(0, Math.min(limit, found.size()));
     String next =
         found.size() > limit
-            ? PageCursor.encode(page.getLast().createdAt() + " " + page.getLast().id())
+            ? PagePlace.after(page.getLast().createdAt(), page.getLast().id())
             : null;
     return JsonAnswers.ok(
         JsonAnswers.page(page.stream().map(LeaseController::document).toList(), next));
@@ -61,34 +58,11 @@ class LeaseController {
   @GetMapping(ALL + "/{id}")
   ResponseEntity<byte[]> get(@PathVariable("id") String id, HttpServletRequest http) {
     new AdminRequest(http).allowParameters();
-    if (!id.matches("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")) {
+    UUID uuid = PagePlace.id(id);
+    if (uuid == null) {
       throw notFound();
     }
-    return JsonAnswers.ok(
-        document(leases.find(UUID.fromString(id)).orElseThrow(LeaseController::notFound)));
-  }
-
-  private record Place(@Nullable Instant time, @Nullable UUID id) {
-
-    static Place of(@Nullable String cursor) {
-      if (cursor == null) {
-        return new Place(null, null);
-      }
-      String key = PageCursor.decode(cursor);
-      String[] parts = key.split(" ", -1);
-      if (parts.length != 2 || !parts[1].matches("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")) {
-        throw AdminRequest.invalid("The cursor is not one that an earlier page gave.");
-      }
-      return new Place(UtcTime.parse(parts[0]), UUID.fromString(parts[1]));
-    }
-  }
-
-  private static @Nullable String name(AdminRequest request, String parameter) {
-    String value = request.parameter(parameter);
-    if (value != null && !ResourceId.isName(value)) {
-      throw AdminRequest.invalid("The filter " + parameter + " must be the name of a resource.");
-    }
-    return value;
+    return JsonAnswers.ok(document(leases.find(uuid).orElseThrow(LeaseController::notFound)));
   }
 
   private static @Nullable LeaseState state(@Nullable String word) {

@@ -2,6 +2,7 @@ package io.valetkey.broker.admin;
 
 import io.valetkey.broker.declaration.ReplayReport;
 import io.valetkey.broker.declaration.ReplayReport.Finding;
+import io.valetkey.broker.declaration.ReplayReport.PastUse;
 import io.valetkey.broker.policy.Difference;
 import io.valetkey.broker.policy.Plan;
 import io.valetkey.broker.policy.Plan.Action;
@@ -103,9 +104,7 @@ final class PlanText {
             .formatted(
                 finding.use().agent() == null ? finding.use().subject() : finding.use().agent(),
                 finding.use().destination(),
-                finding.use().method() == null
-                    ? finding.use().action()
-                    : finding.use().method() + " " + finding.use().path(),
+                finding.use().method() == null ? finding.use().action() : what(finding.use()),
                 finding.use().scopes().isEmpty()
                     ? ""
                     : " " + String.join(" ", finding.use().scopes()),
@@ -113,6 +112,11 @@ final class PlanText {
                 finding.count(),
                 finding.repeats() == 0 ? "" : " and its rule " + finding.repeats() + " times more",
                 finding.lastUsed()));
+  }
+
+  /** Of a tunnel there is no path. */
+  private static String what(PastUse use) {
+    return use.path() == null ? String.valueOf(use.method()) : use.method() + " " + use.path();
   }
 
   private void line(String line) {

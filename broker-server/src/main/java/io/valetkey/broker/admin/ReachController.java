@@ -76,17 +76,24 @@ class ReachController {
             : Instant.ofEpochSecond(grant.expiresAtSecond()).toString());
     ArrayNode allow = node.putArray("allow");
     ArrayNode lease = node.putArray("lease");
+    ArrayNode tunnel = node.putArray("tunnel");
     for (String scope : grant.scopes()) {
       ScopeSpec spec = destination == null ? null : destination.scopes().get(scope);
-      if (spec != null && spec.lease() != null) {
+      if (destination == null || spec == null) {
+        continue;
+      }
+      if (spec.lease() != null) {
         lease.addObject().put("scope", scope).put("role", spec.lease().role());
-      } else if (spec != null) {
+      } else if (spec.tunnel() != null) {
+        tunnel.addObject().put("scope", scope).put("origin", destination.originWithPort());
+      } else {
         for (ScopeSpec.Rule rule : spec.allow()) {
           ObjectNode entry = allow.addObject().put("scope", scope);
           rule.methods().forEach(entry.putArray("methods")::add);
           rule.paths().forEach(entry.putArray("paths")::add);
           entry.put("webSocket", Boolean.TRUE.equals(rule.webSocket()));
           entry.put("conditional", rule.conditions() != null);
+          entry.put("approval", spec.approval() != null);
         }
       }
     }

@@ -3,7 +3,7 @@ package io.valetkey.broker.control;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.audit.OpenRecord;
 import io.valetkey.broker.policy.Destination;
-import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
+import io.valetkey.broker.policy.DestinationSpec.Manner;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -53,12 +53,20 @@ public final class DestinationTests {
    */
   public record Wish(@Nullable String scope, @Nullable String method, @Nullable String path) {
 
-    private void require(boolean isBrokered) {
-      if (isBrokered && scope != null) {
-        throw invalid("A brokered destination is tested by a path, not by a scope.");
-      }
-      if (!isBrokered && (path != null || method != null)) {
-        throw invalid("A leased destination is tested by a scope, not by a path.");
+    private void require(Manner manner) {
+      switch (manner) {
+        case BROKERED -> {
+          if (scope != null) {
+            throw invalid("A brokered destination is tested by a path, not by a scope.");
+          }
+        }
+        case LEASED -> {
+          if (path != null || method != null) {
+            throw invalid("A leased destination is tested by a scope, not by a path.");
+          }
+        }
+        case TUNNELLED ->
+            throw invalid("A tunnel has no credential to test: open one with a token for it.");
       }
       if (method != null && (path == null || !METHODS.contains(method))) {
         throw invalid("The method must be GET or HEAD, and goes with a path.");
@@ -85,11 +93,14 @@ public final class DestinationTests {
     if (destination == null) {
       throw new RefusedException(ProblemCode.NOT_FOUND, "There is no such destination.");
     }
-    boolean isBrokered = destination.kind() == DestinationKind.HTTP;
-    wish.require(isBrokered);
+    wish.require(destination.kind().manner());
     OpenRecord record = auditLog.open("admin.test");
     record.destination(name).detail("actor", by.name());
-    return isBrokered ? brokered(destination, wish, record) : leased(destination, wish, record);
+    return switch (destination.kind().manner()) {
+      case BROKERED -> brokered(destination, wish, record);
+      case LEASED -> leased(destination, wish, record);
+      case TUNNELLED -> throw new IllegalStateException("refused before");
+    };
   }
 
   /** Something of ours goes upstream, so that is on record first. */

@@ -9,6 +9,7 @@ import io.valetkey.broker.identity.VerifiedWorkload;
 import io.valetkey.broker.policy.Agent;
 import io.valetkey.broker.policy.Attempt;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.DestinationSpec.Manner;
 import io.valetkey.broker.policy.Grant;
 import io.valetkey.broker.policy.PolicySnapshot;
 import io.valetkey.broker.policy.PolicyView;
@@ -77,6 +78,7 @@ public final class Explanation {
     private JsonNode nearest = NullNode.getInstance();
     private String current = "policy";
     private boolean incomplete;
+    private boolean approval;
 
     void follow(Question question) {
       PolicySnapshot snapshot = policy.current();
@@ -218,6 +220,14 @@ public final class Explanation {
         String method,
         Asker asker,
         Question question) {
+      if (destination.kind().manner() != Manner.BROKERED) {
+        throw new RefusedException(
+            ProblemCode.DESTINATION_UNKNOWN,
+            destination.name()
+                + " is "
+                + destination.kind().manner().word()
+                + ": it takes no requests. Ask without a method whether it may be used");
+      }
       current = "path";
       RequestPath path = question.path();
       note("path", "passed", "It has one reading");
@@ -235,6 +245,7 @@ public final class Explanation {
         case ScopeRules.Match match -> {
           name(match);
           note("rule", "passed", match.id());
+          needsApproval(match);
         }
         case ScopeRules.Unmet(ScopeRules.Match asked, Verdict.Unmet unmet) -> {
           name(asked);
@@ -251,6 +262,19 @@ public final class Explanation {
                   + missing.part().word()
                   + " of the request, which the question does not name");
         }
+      }
+    }
+
+    private void needsApproval(ScopeRules.Match match) {
+      if (match.approval() != null) {
+        approval = true;
+        note(
+            "approval",
+            "needed",
+            "By scope "
+                + match.scope()
+                + " somebody has to approve each such request, within "
+                + match.approval().validFor());
       }
     }
 
@@ -292,6 +316,7 @@ public final class Explanation {
     private ObjectNode answer(String outcome) {
       ObjectNode ordered = JsonNodeFactory.instance.objectNode().put("outcome", outcome);
       ordered.setAll(answer);
+      ordered.put("approval", approval);
       ordered.set("rule", rule);
       ordered.set("nearest", nearest);
       return ordered;

@@ -11,6 +11,8 @@ public enum Role {
   SENSOR,
   /** Reads everything. */
   VIEWER,
+  /** Reads everything, and decides about requests that need an approval. */
+  APPROVER,
   /** Reads, stops and sends signals. */
   OPERATOR,
   /** Changes the policy as well. */
@@ -21,6 +23,7 @@ public enum Role {
     return switch (this) {
       case SENSOR -> other == SENSOR;
       case VIEWER -> other == VIEWER;
+      case APPROVER -> Set.of(VIEWER, APPROVER).contains(other);
       case OPERATOR -> Set.of(SENSOR, VIEWER, OPERATOR).contains(other);
       case ADMIN -> true;
     };

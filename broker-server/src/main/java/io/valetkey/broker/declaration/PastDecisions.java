@@ -11,6 +11,7 @@ import io.valetkey.broker.policy.Agent;
 import io.valetkey.broker.policy.Grant;
 import io.valetkey.broker.policy.PolicySnapshot;
 import io.valetkey.broker.policy.RequestPath;
+import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.time.Clock;
 import java.util.HashMap;
@@ -65,6 +66,8 @@ final class PastDecisions {
   Outcome outcome(PastUse use) {
     try {
       return switch (decide(use)) {
+        case Decision.Granted granted when granted.approval() != null ->
+            new Outcome.Refused(ProblemCode.APPROVAL_REQUIRED.code());
         case Decision.Granted granted -> new Outcome.Allowed();
         case Decision.Refused refused -> new Outcome.Refused(refused.code().code());
         case Decision.Undecidable no -> new Outcome.Refused(no.code().code());
@@ -77,13 +80,7 @@ final class PastDecisions {
 
   private UseDecision decide(PastUse use) {
     return switch (use.action()) {
-      case "gateway.request" ->
-          access.decideUse(
-              new Use(
-                  holder(use, scopes(use)),
-                  use.destination(),
-                  Objects.requireNonNull(use.method()),
-                  RequestPath.parse(Objects.requireNonNull(use.path()))));
+      case "gateway.request" -> decideRequest(use);
       case "lease.create" ->
           access.decideLease(
               holder(use, Set.copyOf(use.scopes())), use.destination(), use.scopes().getFirst());
@@ -96,6 +93,20 @@ final class PastDecisions {
                   use.destination(),
                   hadEverything(use) ? Set.of() : Set.copyOf(use.scopes())));
     };
+  }
+
+  /** Of a tunnel there is no path on record, and none is asked about. */
+  private UseDecision decideRequest(PastUse use) {
+    Holder holder = holder(use, scopes(use));
+    String path = use.path();
+    return path == null
+        ? access.decideTunnel(holder, use.destination())
+        : access.decideUse(
+            new Use(
+                holder,
+                use.destination(),
+                Objects.requireNonNull(use.method()),
+                RequestPath.parse(path)));
   }
 
   private static Holder holder(PastUse use, Set<String> scopes) {

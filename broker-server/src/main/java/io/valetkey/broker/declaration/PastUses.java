@@ -39,7 +39,8 @@ final class PastUses {
       FROM audit_record
       WHERE time >= :from AND time < :until AND destination IS NOT NULL
         AND (action = 'gateway.request' AND agent IS NOT NULL
-               AND (details->>'path' IS NOT NULL OR details->>'count' IS NOT NULL)
+               AND (details->>'path' IS NOT NULL OR details->>'count' IS NOT NULL
+                    OR details->>'way' = 'tunnel' AND outcome = 'granted')
              OR action = 'lease.create' AND outcome = 'granted'
              OR action = 'token.issue' AND issuer IS NOT NULL)
       GROUP BY action, agent, issuer, subject, destination, scopes, details->>'method',

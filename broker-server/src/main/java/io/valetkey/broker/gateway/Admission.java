@@ -1,8 +1,13 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.access.NeededApproval;
+import io.valetkey.broker.approval.ApprovalState;
+import io.valetkey.broker.approval.ApprovalStore;
+import io.valetkey.broker.approval.AskedRequest;
+import io.valetkey.broker.approval.Standing;
 import io.valetkey.broker.condition.RequestBody;
 import io.valetkey.broker.condition.RequestFacts;
-import io.valetkey.broker.net.AddressRefusedException;
+import io.valetkey.broker.policy.ApprovalTerms;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.problem.ProblemCode;
@@ -13,7 +18,6 @@ import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,6 +36,7 @@ final class Admission {
     private final List<InetAddress> addresses;
     private final Credentials.Credential credential;
     private final byte @Nullable [] held;
+    private final boolean once;
     private final Clock clock;
 
     Admitted(
@@ -42,6 +47,7 @@ final class Admission {
         List<InetAddress> addresses,
         Credentials.Credential credential,
         byte @Nullable [] held,
+        boolean once,
         Clock clock) {
       this.accepted = accepted;
       this.webSocket = webSocket;
@@ -50,12 +56,13 @@ final class Admission {
       this.addresses = addresses;
       this.credential = credential;
       this.held = held;
+      this.once = once;
       this.clock = clock;
     }
 
     /** The same with the credential that its source gave after the first one was rejected. */
     Admitted with(Credentials.Credential fresh) {
-      return new Admitted(accepted, webSocket, caller, target, addresses, fresh, held, clock);
+      return new Admitted(accepted, webSocket, caller, target, addresses, fresh, held, once, clock);
     }
 
     Guard.Accepted accepted() {
@@ -89,6 +96,11 @@ final class Admission {
       return held;
     }
 
+    /** Whether it may be sent once and no second time, whatever becomes of the first. */
+    boolean once() {
+      return once;
+    }
+
     /** Whether the body has to be read before the request can be built. */
     boolean needsBody() {
       Destination.Signing signing = target.injection().signing();
@@ -105,31 +117,68 @@ final class Admission {
     }
   }
 
-  /** Reads the body of a request, once. */
-  @FunctionalInterface
-  interface BodySource {
+  /** The caller's side of a request about which nothing is decided yet. */
+  interface WaitingCaller {
 
     /**
-     * Reads it.
+     * Reads the body, once.
      *
      * @param most how many bytes it may have
      * @param longest how long the whole exchange may last
      * @return fails with a {@link RefusedException} if it is larger or breaks off
      */
     CompletableFuture<byte[]> read(long most, Duration longest);
+
+    /**
+     * Waits for something.
+     *
+     * @param longest how long it may take
+     * @return does not complete if the caller goes away or the exchange is ended before; the thing
+     *     is cancelled then
+     */
+    CompletableFuture<Void> whileOpen(CompletableFuture<?> thing, Duration longest);
   }
 
-  /** A request whose caller is known. */
+  /**
+   * A request whose caller is known.
+   *
+   * @param waited whether it was kept waiting for an approval already
+   * @param approved what was approved, once that approval is used up
+   */
   private record Arrival(
-      Guard.Accepted accepted, String method, Caller caller, Exchange exchange, BodySource body) {}
+      Guard.Accepted accepted,
+      String method,
+      Caller caller,
+      Exchange exchange,
+      WaitingCaller side,
+      boolean waited,
+      @Nullable Approved approved) {
+
+    Arrival afterWaiting() {
+      return new Arrival(accepted, method, caller, exchange, side, true, approved);
+    }
+
+    Arrival approvedAs(Approved used) {
+      return new Arrival(accepted, method, caller, exchange, side, true, used);
+    }
+  }
+
+  /** An approval that was used up for this request, and for no other. */
+  private record Approved(String scope, String requestHash) {}
+
+  /** What is needed besides the permission. */
+  private record Equipment(List<InetAddress> addresses, Credentials.Credential credential) {}
 
   /** What was allowed, and all that was known for it. */
   private record Permitted(Permissions.Permit permit, RequestFacts facts) {}
+
+  private static final Duration SHORT = Duration.ofSeconds(5);
 
   /** How often a decision is made again because a stop came between it and its record. */
   private static final int TRIES = 3;
 
   private final Permissions permissions;
+  private final Approvals approvals;
   private final Uses uses;
   private final Egress egress;
   private final Credentials credentials;
@@ -139,6 +188,7 @@ final class Admission {
 
   Admission(
       Permissions permissions,
+      Approvals approvals,
       Uses uses,
       Egress egress,
       Credentials credentials,
@@ -146,6 +196,7 @@ final class Admission {
       GatewaySettings settings,
       Clock clock) {
     this.permissions = permissions;
+    this.approvals = approvals;
     this.uses = uses;
     this.egress = egress;
     this.credentials = credentials;
@@ -159,7 +210,7 @@ final class Admission {
    *
    * @param entrance the way by which it came in
    * @param peer who opened the connection
-   * @param body reads the body, should the permission depend on it
+   * @param side the caller's side, should the permission depend on the body or on an approval
    * @return fails with a {@link RefusedException} at the first step that refuses
    */
   CompletableFuture<Admitted> admit(
@@ -167,7 +218,7 @@ final class Admission {
       PeerCertificate peer,
       Guard.Head head,
       Exchange exchange,
-      BodySource body) {
+      WaitingCaller side) {
     Trace trace = exchange.trace();
     try {
       var accepted = trace.step("guard", () -> entrance.accept(head));
@@ -195,7 +246,10 @@ final class Admission {
       return trace
           .later("verify_proof", () -> permissions.prove(token, caller, possession))
           .thenCompose(proven ->
-              permitted(new Arrival(accepted, method, caller, exchange, body), accepted, TRIES))
+              permitted(
+                  new Arrival(accepted, method, caller, exchange, side, false, null),
+                  accepted,
+                  TRIES))
           .thenCompose(permitted -> equip(accepted, webSocket, caller, permitted, trace));
     } catch (RuntimeException e) {
       return CompletableFuture.failedFuture(e);
@@ -216,7 +270,7 @@ final class Admission {
    */
   private String named(Guard.Accepted accepted, Caller caller, Exchange exchange) {
     if (accepted.way().namesDestination()
-        || !permissions.isOrigin(caller.destination(), accepted.destination())) {
+        || permissions.atOrigin(caller.destination(), accepted.destination()) == null) {
       return accepted.destination();
     }
     exchange.entry().destination(caller.destination());
@@ -238,9 +292,97 @@ final class Admission {
                         arrival.accepted().path(),
                         facts));
     return switch (answer) {
+      case Permissions.Permit permit when permit.approval() != null ->
+          approved(arrival, permit, permit.approval(), facts, tries);
       case Permissions.Permit permit -> recorded(arrival, new Permitted(permit, facts), tries);
       case Permissions.BodyNeeded needed -> withBody(arrival, needed, tries);
     };
+  }
+
+  /** Goes on only with an approval of this very request, and uses that up. */
+  private CompletableFuture<Permitted> approved(
+      Arrival arrival,
+      Permissions.Permit permit,
+      NeededApproval needed,
+      RequestFacts facts,
+      int tries) {
+    arrival.exchange().metered(permit.meter());
+    requireSameOrigin(arrival.accepted(), permit.target());
+    checkLength(arrival.accepted(), permit.target());
+    checkHeld(facts.sentBody(), permit.target());
+    ApprovalAsking.requireApprovable(arrival.accepted(), arrival.method());
+    if (facts.sentBody() == null && arrival.accepted().fields().announceBody()) {
+      long most = Math.min(ApprovalTerms.MOST_BODY, permit.target().maxRequestBody());
+      return arrival
+          .exchange()
+          .trace()
+          .later("hold_body", () -> arrival.side().read(most, permit.target().maxStream()))
+          .thenCompose(bytes ->
+              approved(
+                  arrival,
+                  permit,
+                  needed,
+                  new FactsWithBody(arrival.accepted(), new RequestBody(bytes)),
+                  tries));
+    }
+    AskedRequest asked =
+        ApprovalAsking.of(arrival.accepted(), arrival.caller(), permit, needed, facts);
+    Approved used = new Approved(needed.scope(), asked.shown().hashText());
+    if (used.equals(arrival.approved())) {
+      return recorded(arrival, new Permitted(permit, facts), tries);
+    }
+    return arrival
+        .exchange()
+        .trace()
+        .later("ask_approval", () -> approvals.ask(asked))
+        .thenCompose(standing -> {
+          arrival.exchange().entry().detail("approval", standing.id().toString());
+          if (standing.state() == ApprovalState.APPROVED) {
+            return use(arrival, standing, asked, new Permitted(permit, facts), tries);
+          }
+          Duration hold = needed.terms().hold();
+          if (standing.state() != ApprovalState.PENDING || hold.isZero() || arrival.waited()) {
+            throw new ApprovalRefusedException(standing);
+          }
+          return arrival
+              .exchange()
+              .trace()
+              .later(
+                  "wait_for_approval",
+                  () -> arrival.side().whileOpen(approvals.decided(standing.id(), hold), hold))
+              .thenComposeAsync(
+                  v -> permitted(arrival.afterWaiting(), facts, tries), Admission::aside);
+        });
+  }
+
+  /** Everything else that can fail comes first: an approval that is used up is gone. */
+  private CompletableFuture<Permitted> use(
+      Arrival arrival, Standing standing, AskedRequest asked, Permitted permitted, int tries) {
+    Trace trace = arrival.exchange().trace();
+    Destination target = permitted.permit().target();
+    checkCopySource(arrival.accepted(), arrival.caller(), target);
+    return equipment(target, trace)
+        .thenCompose(
+            ready -> arrival.side().whileOpen(CompletableFuture.completedFuture(ready), SHORT))
+        .thenCompose(open -> trace.later("use_approval", () -> approvals.use(standing.id(), asked)))
+        .thenComposeAsync(
+            use -> {
+              if (use == ApprovalStore.Use.USED) {
+                var used = new Approved(asked.scope(), asked.shown().hashText());
+                return recorded(arrival.approvedAs(used), permitted, tries);
+              }
+              if (tries <= 1) {
+                throw new RefusedException(
+                    ProblemCode.TEMPORARILY_UNAVAILABLE, "the approval kept changing");
+              }
+              return permitted(arrival, permitted.facts(), tries - 1);
+            },
+            Admission::aside);
+  }
+
+  /** What a condition says about a body is asked where nobody else has to wait for it. */
+  private static void aside(Runnable task) {
+    Thread.ofVirtual().name("conditions").start(task);
   }
 
   /** Reads the body, and decides everything once more with it: a stop may have come meanwhile. */
@@ -252,13 +394,12 @@ final class Admission {
     return arrival
         .exchange()
         .trace()
-        .later("hold_body", () -> arrival.body().read(most, needed.target().maxStream()))
-        // What the body says is looked at where nobody else has to wait for it.
+        .later("hold_body", () -> arrival.side().read(most, needed.target().maxStream()))
         .thenComposeAsync(
             bytes ->
                 permitted(
                     arrival, new FactsWithBody(arrival.accepted(), new RequestBody(bytes)), tries),
-            task -> Thread.ofVirtual().name("conditions").start(task));
+            Admission::aside);
   }
 
   private CompletableFuture<Permitted> recorded(Arrival arrival, Permitted permitted, int tries) {
@@ -271,7 +412,10 @@ final class Admission {
     checkHeld(permitted.facts().sentBody(), permit.target());
     checkCopySource(arrival.accepted(), caller, permit.target());
     live.used(caller);
-    boolean each = permit.target().fullAudit() || arrival.method().equals(ScopeRules.WEB_SOCKET);
+    boolean each =
+        permit.target().fullAudit()
+            || permit.approval() != null
+            || arrival.method().equals(ScopeRules.WEB_SOCKET);
     if (!each && !uses.isFirst(caller, permit)) {
       uses.count(caller, permit);
       return CompletableFuture.completedFuture(permitted);
@@ -303,32 +447,28 @@ final class Admission {
     Destination target = permitted.permit().target();
     RequestBody body = permitted.facts().sentBody();
     byte[] held = body == null ? null : body.bytes();
+    boolean once = permitted.permit().approval() != null;
+    return equipment(target, trace)
+        .thenApply(ready ->
+            new Admitted(
+                accepted,
+                webSocket,
+                caller,
+                target,
+                ready.addresses(),
+                ready.credential(),
+                held,
+                once,
+                clock));
+  }
+
+  private CompletableFuture<Equipment> equipment(Destination target, Trace trace) {
     return trace
-        .later("resolve", () -> resolve(target))
+        .later("resolve", () -> egress.resolve(target))
         .thenCompose(addresses ->
             trace
                 .later("fetch_credential", () -> credentials.get(target.credential()))
-                .thenApply(credential ->
-                    new Admitted(
-                        accepted, webSocket, caller, target, addresses, credential, held, clock)));
-  }
-
-  private CompletableFuture<List<InetAddress>> resolve(Destination target) {
-    return egress
-        .addresses(target)
-        .exceptionallyCompose(failure ->
-            CompletableFuture.failedFuture(
-                switch (Trace.cause(failure)) {
-                  case AddressRefusedException e ->
-                      new RefusedException(
-                          ProblemCode.UPSTREAM_ADDRESS_REFUSED, String.valueOf(e.getMessage()));
-                  case TimeoutException e ->
-                      new RefusedException(
-                          ProblemCode.UPSTREAM_TIMEOUT, "the name service was too slow");
-                  default ->
-                      new RefusedException(
-                          ProblemCode.UPSTREAM_UNREACHABLE, "the name has no address");
-                }));
+                .thenApply(credential -> new Equipment(addresses, credential)));
   }
 
   /**
@@ -342,7 +482,13 @@ final class Admission {
     for (String header : accepted.fields().all("x-amz-copy-source")) {
       CopySource source = CopySource.parse(header);
       switch (permissions.authorise(caller, target.name(), "GET", source.path(), source)) {
-        case Permissions.Permit permit -> permit.meter().end();
+        case Permissions.Permit permit -> {
+          permit.meter().end();
+          if (permit.approval() != null) {
+            throw new RefusedException(
+                ProblemCode.APPROVAL_IMPOSSIBLE, "to read a copy's source needs an approval");
+          }
+        }
         case Permissions.BodyNeeded _ ->
             throw new RefusedException(ProblemCode.CONDITION_FAILED, "a copy's source has no body");
       }

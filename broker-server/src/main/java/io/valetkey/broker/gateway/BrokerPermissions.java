@@ -8,6 +8,7 @@ import io.valetkey.broker.access.UseDecision;
 import io.valetkey.broker.condition.Part;
 import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.DestinationSpec.Manner;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -16,6 +17,7 @@ import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
+import org.jspecify.annotations.Nullable;
 
 /** The broker's own answers: {@link AccessTokens} says who, {@link Access} says whether. */
 public final class BrokerPermissions implements Permissions {
@@ -87,8 +89,8 @@ public final class BrokerPermissions implements Permissions {
   }
 
   @Override
-  public boolean isOrigin(String destination, String origin) {
-    return access.isOrigin(destination, origin);
+  public @Nullable Manner atOrigin(String destination, String origin) {
+    return access.atOrigin(destination, origin);
   }
 
   @Override
@@ -110,12 +112,18 @@ public final class BrokerPermissions implements Permissions {
         Objects.requireNonNull(granted.rule()),
         granted.epoch(),
         granted.destination(),
-        granted.meter());
+        granted.meter(),
+        granted.approval());
   }
 
   @Override
-  public Destination authoriseTunnel(Caller caller, String destination) {
-    return granted(access.decideTunnel(holder(caller), destination)).destination();
+  public Destination authoriseInterception(Caller caller, String destination) {
+    return granted(access.decideInterception(holder(caller), destination)).destination();
+  }
+
+  @Override
+  public Permit authoriseTunnel(Caller caller, String destination) {
+    return permit(granted(access.decideTunnel(holder(caller), destination)));
   }
 
   private Holder holder(Caller caller) {

@@ -1,6 +1,5 @@
 package io.valetkey.broker.gateway;
 
-import java.io.ByteArrayOutputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.HashSet;
@@ -76,7 +75,8 @@ final class ClientHello {
 
   /** The body of the message without records and heads, or null if it is not complete. */
   private static byte @Nullable [] message(byte[] bytes) throws Malformed {
-    var gathered = new ByteArrayOutputStream();
+    byte[] message = new byte[bytes.length];
+    int length = 0;
     int at = 0;
     while (true) {
       if (at < bytes.length && bytes[at] != HANDSHAKE) {
@@ -85,26 +85,27 @@ final class ClientHello {
       if (bytes.length - at < RECORD_HEAD) {
         return null;
       }
-      int length = number(bytes, at + 3, 2);
+      int fragment = number(bytes, at + 3, 2);
       boolean version = bytes[at + 1] == 3 && bytes[at + 2] >= 1 && bytes[at + 2] <= 3;
-      if (!version || length == 0 || length > LARGEST) {
+      if (!version || fragment == 0 || fragment > LARGEST) {
         throw new Malformed("the TLS record has another version or length than there is");
       }
-      int end = Math.min(bytes.length, at + RECORD_HEAD + length);
-      gathered.write(bytes, at + RECORD_HEAD, end - at - RECORD_HEAD);
-      boolean whole = end == at + RECORD_HEAD + length;
-      byte[] message = gathered.toByteArray();
-      if (message.length > 0 && message[0] != CLIENT_HELLO) {
+      int end = Math.min(bytes.length, at + RECORD_HEAD + fragment);
+      int there = end - at - RECORD_HEAD;
+      System.arraycopy(bytes, at + RECORD_HEAD, message, length, there);
+      length += there;
+      if (length > 0 && message[0] != CLIENT_HELLO) {
         throw new Malformed("the first message is not a ClientHello");
       }
-      int wanted = message.length < MESSAGE_HEAD ? LARGEST : MESSAGE_HEAD + number(message, 1, 3);
+      boolean whole = there == fragment;
+      int wanted = length < MESSAGE_HEAD ? LARGEST : MESSAGE_HEAD + number(message, 1, 3);
       if (wanted > LARGEST) {
         throw new Malformed("the ClientHello is too large");
       }
-      if (message.length > wanted || (message.length == wanted && end < bytes.length)) {
+      if (length > wanted || (length == wanted && end < bytes.length)) {
         throw new Malformed("something follows the ClientHello");
       }
-      if (message.length == wanted && whole) {
+      if (length == wanted && whole) {
         return java.util.Arrays.copyOfRange(message, MESSAGE_HEAD, wanted);
       }
       if (!whole) {

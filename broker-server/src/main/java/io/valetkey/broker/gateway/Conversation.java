@@ -33,6 +33,8 @@ final class Conversation {
       DeferredRecords deferred,
       GatewayTelemetry telemetry) {}
 
+  private static final Duration MARGIN = Duration.ofSeconds(15);
+
   private final Context context;
   private final HttpServerRequest request;
   private final HttpServerResponse response;
@@ -47,6 +49,7 @@ final class Conversation {
   private boolean ended;
   private boolean answering;
   private int retryAfterSeconds = 1;
+  private @Nullable ApprovalNotice approval;
   private final Alarm alarm;
   private ProblemCode onDeadline = ProblemCode.UPSTREAM_TIMEOUT;
   private final long started = System.nanoTime();
@@ -218,6 +221,25 @@ final class Conversation {
     retryAfterSeconds = seconds;
   }
 
+  /** What the answer to a refusal says about an approval, if that is what is missing. */
+  void approval(ApprovalNotice notice) {
+    approval = notice;
+  }
+
+  /** Answers a question about the gateway itself, which leaves no record. */
+  void answer(Fields fields, String json) {
+    if (!end()) {
+      return;
+    }
+    exchange.ended();
+    fields.list().forEach(field -> response.headers().add(field.name(), field.value()));
+    response.headers().add("Content-Type", "application/json").add("Cache-Control", "no-store");
+    if (draining.getAsBoolean()) {
+      leg.lastAnswer();
+    }
+    var _ = response.end(json);
+  }
+
   /** Ends the exchange with a refusal or a failure, if it has not ended yet. */
   void fail(ProblemCode code, String detail) {
     if (!end()) {
@@ -263,18 +285,56 @@ final class Conversation {
     if (retryAfterSeconds > 1 && problem.code() == ProblemCode.BUDGET_EXCEEDED) {
       response.putHeader("Retry-After", String.valueOf(retryAfterSeconds));
     }
+    String json = problem.json();
+    ApprovalNotice notice = approval;
+    if (notice != null && isAboutApproval(problem.code())) {
+      notice.fields().list().forEach(field -> response.headers().add(field.name(), field.value()));
+      json = notice.problem(json);
+    }
     boolean last = leg.isSpoiltBy(code) || draining.getAsBoolean();
     if (last) {
       leg.lastAnswer();
     }
     var _ =
         response
-            .end(problem.json())
+            .end(json)
             .onComplete(done -> {
               if (last || leg.hasUnreadBody()) {
                 leg.endRequest();
               }
             });
+  }
+
+  private static boolean isAboutApproval(ProblemCode code) {
+    return code == ProblemCode.APPROVAL_REQUIRED || code == ProblemCode.APPROVAL_DENIED;
+  }
+
+  /**
+   * Keeps the caller waiting for something, from any thread. Whoever ends the exchange cancels it.
+   *
+   * @param longest how long it may take
+   * @return completes on the event loop when that is there, and not at all if the exchange ends
+   *     before
+   */
+  CompletableFuture<Void> whileOpen(CompletableFuture<?> thing, Duration longest) {
+    var there = new CompletableFuture<Void>();
+    context.runOnContext(v -> {
+      if (!mayPassOn()) {
+        thing.cancel(false);
+        return;
+      }
+      upstream = () -> thing.cancel(false);
+      expect(longest.plus(MARGIN), ProblemCode.TEMPORARILY_UNAVAILABLE);
+      var _ =
+          thing.whenComplete((done, failure) ->
+              context.runOnContext(w -> {
+                if (mayPassOn()) {
+                  upstream = () -> {};
+                  there.complete(null);
+                }
+              }));
+    });
+    return there;
   }
 
   /** The caller has gone, or its connection is broken. */

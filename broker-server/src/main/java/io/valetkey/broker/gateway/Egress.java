@@ -1,10 +1,15 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.net.AddressRefusedException;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.telemetry.Trace;
 import java.net.InetAddress;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeoutException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -50,6 +55,28 @@ public final class Egress {
     return isAddress(target.host())
         ? resolver.resolve(target.host(), target.port()).thenCompose(checked -> proxies)
         : proxies;
+  }
+
+  /**
+   * The same, for a step of a request.
+   *
+   * @return fails with the {@link RefusedException} that says why there is none
+   */
+  CompletableFuture<List<InetAddress>> resolve(Destination target) {
+    return addresses(target)
+        .exceptionallyCompose(failure ->
+            CompletableFuture.failedFuture(
+                switch (Trace.cause(failure)) {
+                  case AddressRefusedException e ->
+                      new RefusedException(
+                          ProblemCode.UPSTREAM_ADDRESS_REFUSED, String.valueOf(e.getMessage()));
+                  case TimeoutException e ->
+                      new RefusedException(
+                          ProblemCode.UPSTREAM_TIMEOUT, "the name service was too slow");
+                  default ->
+                      new RefusedException(
+                          ProblemCode.UPSTREAM_UNREACHABLE, "the name has no address");
+                }));
   }
 
   /** Whether a destination's host is an address and no name. */

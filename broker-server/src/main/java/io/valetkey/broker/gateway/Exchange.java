@@ -26,7 +26,7 @@ final class Exchange {
 
   private final Trail trail;
   private final LiveExchanges exchanges;
-  private final Way way;
+  private Way way;
   private final Function<Ending, CompletableFuture<?>> onEnding;
   private final Trace trace = new Trace();
   private Trail.Entry entry;
@@ -64,6 +64,12 @@ final class Exchange {
     entry.detail("way", way.word());
   }
 
+  /** It has turned out to come in by another way than it seemed to. */
+  void way(Way known) {
+    way = known;
+    entry.detail("way", way.word());
+  }
+
   Trail.Entry entry() {
     return entry;
   }
@@ -86,7 +92,7 @@ final class Exchange {
    * admission can be on another thread.
    */
   void metered(GrantMeter begun) {
-    if (begun == GrantMeter.NONE && meter.get() == GrantMeter.NONE) {
+    if (begun == meter.get()) {
       return;
     }
     GrantMeter before = meter.getAndUpdate(known -> known == null ? null : begun);
@@ -156,11 +162,24 @@ final class Exchange {
    * @param closeCode how the WebSocket was closed (RFC 6455 section 7.4.1)
    */
   void closed(int closeCode) {
+    closed("close_code", closeCode);
+  }
+
+  /**
+   * The same for a tunnel.
+   *
+   * @param by whose doing it was
+   */
+  void closed(TunnelRelay.End by) {
+    closed("ended_by", by.word());
+  }
+
+  private void closed(String detail, Object value) {
     ended();
     noteStream("ok");
     Trail.Entry end = trail.openEnd();
     describe(end);
-    end.detail("close_code", closeCode);
+    end.detail(detail, value);
     measure(end);
     var _ = end.ended();
   }
@@ -168,6 +187,19 @@ final class Exchange {
   private void noteStream(String result) {
     if (status > 0) {
       trace.note("stream", result, answeredNanos);
+    }
+  }
+
+  /**
+   * The caller has gone while a tunnel was being opened. If that is on record as allowed, its end
+   * is too; safe to say again once it is known whether it is.
+   */
+  void abandoned() {
+    if (recorded) {
+      recorded = false;
+      closed(TunnelRelay.End.CALLER);
+    } else {
+      ended();
     }
   }
 

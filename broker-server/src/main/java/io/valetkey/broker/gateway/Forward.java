@@ -282,7 +282,8 @@ final class Forward {
   private void rejected(HttpClientRequest out) {
     current = null;
     out.reset();
-    boolean replayable = !hasBody() && List.of("GET", "HEAD").contains(in.method().name());
+    boolean replayable =
+        !hasBody() && !admitted.once() && List.of("GET", "HEAD").contains(in.method().name());
     if (refreshed || !replayable) {
       // Not replayed, but asked for anew, so that the next request has the right one.
       var _ = refreshed ? null : credentials.refresh(admitted.destination().credential());
@@ -320,6 +321,7 @@ final class Forward {
             || (failure instanceof StreamResetException reset && reset.getCode() == REFUSED);
     if (untouched
         && !triedIdle
+        && !admitted.once()
         && !hasBody()
         && idempotent
         && !conversation.response().headWritten()

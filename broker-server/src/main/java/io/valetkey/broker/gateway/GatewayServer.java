@@ -25,6 +25,7 @@ import io.vertx.core.net.ServerSSLOptions;
 import io.vertx.core.net.TrustOptions;
 import io.vertx.core.net.impl.ConnectionBase;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -47,6 +48,9 @@ import org.slf4j.LoggerFactory;
  */
 public final class GatewayServer {
 
+  /** How many tunnels that nobody looks into may be open at once. */
+  private static final int TUNNELS = 2_000;
+
   private static final Logger log = LoggerFactory.getLogger(GatewayServer.class);
   private static final int HEADER_BYTES = 32 * 1024;
   private static final List<HttpVersion> PROTOCOLS =
@@ -68,6 +72,7 @@ public final class GatewayServer {
   private final Credentials credentials;
   private final Egress egress;
   private final Admission admission;
+  private final ApprovalPoll approvalPoll;
   private final Permissions permissions;
   private final Clock clock;
   private final Uses uses = new Uses();
@@ -98,6 +103,7 @@ public final class GatewayServer {
       Permissions permissions,
       Egress egress,
       Credentials credentials,
+      Approvals approvals,
       LiveExchanges live,
       TrustManagerFactory trust,
       @Nullable KeyManagerFactory own,
@@ -113,7 +119,9 @@ public final class GatewayServer {
     this.egress = egress;
     this.permissions = permissions;
     this.clock = clock;
-    this.admission = new Admission(permissions, uses, egress, credentials, live, settings, clock);
+    this.admission =
+        new Admission(permissions, approvals, uses, egress, credentials, live, settings, clock);
+    this.approvalPoll = new ApprovalPoll(permissions, approvals, live, settings, clock);
     this.addresses = new AnswerAddresses(settings);
     DestinationHosts hosts = settings.hosts();
     this.byHost = hosts == null ? null : new Entrance.ByHost(hosts);
@@ -177,7 +185,14 @@ public final class GatewayServer {
   /** What the gates of a forward proxy have in common. */
   ProxyGate.Shared shared(InterceptionCertificates certificates) {
     return new ProxyGate.Shared(
-        new Tunnels(permissions, live, certificates, clock),
+        new Tunnels(permissions, live, certificates, egress, clock),
+        new TunnelDial(vertx, egress, settings.connectTimeout(), TUNNELS),
+        new TunnelRelay.Bounds(
+            permissions::areCurrent,
+            deferred,
+            telemetry,
+            settings.webSocketIdle(),
+            settings.idleTimeout()),
         onEnding -> new Exchange(trail, live, Way.INTERCEPT, onEnding),
         telemetry,
         settings.headTimeout(),
@@ -383,20 +398,18 @@ public final class GatewayServer {
     }
     Guard.Head head = head(request, conversation);
     Context context = conversation.context();
+    PeerCertificate peer = PeerCertificate.of(((ConnectionBase) request.connection()).channel());
+    if (approvalPoll.isMeant(entrance, head)) {
+      var _ =
+          approvalPoll
+              .standing(entrance, peer, head, conversation.exchange())
+              .whenComplete((notice, failure) ->
+                  context.runOnContext(v -> tell(conversation, notice, failure)));
+      return;
+    }
     CompletableFuture<Admission.Admitted> answer =
         admission.admit(
-            entrance,
-            PeerCertificate.of(((ConnectionBase) request.connection()).channel()),
-            head,
-            conversation.exchange(),
-            (most, longest) -> {
-              conversation.limit(longest);
-              return HeldBody.read(
-                  conversation,
-                  most,
-                  settings.idleTimeout(),
-                  "body_too_large_for_condition: a rule looks at no larger one");
-            });
+            entrance, peer, head, conversation.exchange(), new WaitingCaller(conversation));
     boolean here = answer.isDone(); // then this is the event loop still
     var _ =
         answer.whenComplete((admitted, failure) -> {
@@ -406,6 +419,40 @@ public final class GatewayServer {
             context.runOnContext(v -> proceed(conversation, admitted, failure));
           }
         });
+  }
+
+  /** The caller's side, while it is not known yet whether anything goes upstream. */
+  private final class WaitingCaller implements Admission.WaitingCaller {
+
+    private final Conversation conversation;
+
+    WaitingCaller(Conversation conversation) {
+      this.conversation = conversation;
+    }
+
+    @Override
+    public CompletableFuture<byte[]> read(long most, Duration longest) {
+      conversation.limit(longest);
+      return HeldBody.read(
+          conversation,
+          most,
+          settings.idleTimeout(),
+          "body_too_large_for_condition: a rule looks at no larger one");
+    }
+
+    @Override
+    public CompletableFuture<Void> whileOpen(CompletableFuture<?> thing, Duration longest) {
+      return conversation.whileOpen(thing, longest);
+    }
+  }
+
+  private void tell(
+      Conversation conversation, @Nullable ApprovalNotice notice, @Nullable Throwable failure) {
+    if (notice == null) {
+      proceed(conversation, null, failure);
+    } else if (conversation.mayPassOn()) {
+      conversation.answer(notice.fields(), notice.json());
+    }
   }
 
   /** At our own address the {@code Host} may name the destination instead of the path. */
@@ -431,6 +478,9 @@ public final class GatewayServer {
           .start();
     } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
       conversation.retryAfter(refused.retryAfterSeconds());
+      if (refused instanceof ApprovalRefusedException missing) {
+        conversation.approval(ApprovalNotice.of(missing.standing(), settings));
+      }
       conversation.fail(refused.code(), refused.detail());
     } else {
       try (var _ = DecisionScope.of(conversation.exchange().entry().decisionId())) {

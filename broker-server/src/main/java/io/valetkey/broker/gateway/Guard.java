@@ -172,7 +172,12 @@ final class Guard {
         head.fields());
   }
 
-  private static void checkAllButTarget(Head head) {
+  /**
+   * What is wrong whatever the target is.
+   *
+   * @throws RefusedException with what is wrong; the connection must then be closed
+   */
+  static void checkAllButTarget(Head head) {
     if (head.problem() != null) {
       throw malformed(head.problem());
     }

@@ -1,8 +1,10 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.access.NeededApproval;
 import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.DestinationSpec.Manner;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.problem.RefusedException;
 import java.util.List;
@@ -19,12 +21,25 @@ public interface Permissions {
   /**
    * What was allowed.
    *
-   * @param rule the rule that allowed it, as {@code scope:pattern}
+   * @param rule the rule that allowed it, as {@code scope:pattern}; the scope alone of a tunnel
    * @param epoch the stop epoch under which this is true
    * @param target where to
    * @param meter what the cost of the request is told to; its end must be told too
+   * @param approval what has to be there besides; null for nothing
    */
-  record Permit(String rule, long epoch, Destination target, GrantMeter meter) implements Answer {}
+  record Permit(
+      String rule,
+      long epoch,
+      Destination target,
+      GrantMeter meter,
+      @Nullable NeededApproval approval)
+      implements Answer {
+
+    /** What needs no approval. */
+    Permit(String rule, long epoch, Destination target, GrantMeter meter) {
+      this(rule, epoch, target, meter, null);
+    }
+  }
 
   /**
    * It depends on what the body says: ask again with it.
@@ -69,12 +84,13 @@ public interface Permissions {
   CompletableFuture<Void> prove(String token, Caller caller, Possession possession);
 
   /**
-   * Whether this is the origin of a destination. Decides nothing; a name in its place does.
+   * How a destination is used, if this is its origin. Decides nothing; a name in its place does.
    *
    * @param origin scheme, host and port, the port always written
+   * @return null if it is not its origin
    * @throws RefusedException if that cannot be told now
    */
-  boolean isOrigin(String destination, String origin);
+  @Nullable Manner atOrigin(String destination, String origin);
 
   /**
    * Decides whether the request may be carried out, now: stops, agent, destination, grant, scopes,
@@ -87,13 +103,21 @@ public interface Permissions {
       Caller caller, String destination, String method, RequestPath path, RequestFacts facts);
 
   /**
-   * Decides whether the holder may open a tunnel to the destination, in which each request is
+   * Decides whether the holder may open a tunnel whose TLS ends here, and in which each request is
    * decided for itself: stops, agent, destination, grant.
    *
    * @return where to
    * @throws RefusedException if it may not, or if that cannot be decided
    */
-  Destination authoriseTunnel(Caller caller, String destination);
+  Destination authoriseInterception(Caller caller, String destination);
+
+  /**
+   * Decides whether the holder may open a tunnel that nobody looks into: stops, agent, destination,
+   * grant, scopes, limits.
+   *
+   * @throws RefusedException if it may not, or if that cannot be decided
+   */
+  Permit authoriseTunnel(Caller caller, String destination);
 
   /**
    * Whether what was allowed may still be acted upon, because this gateway would know if it had

@@ -7,7 +7,9 @@ import io.netty.channel.ChannelFutureListener;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.ChannelPipeline;
+import io.netty.channel.socket.ChannelInputShutdownEvent;
 import io.netty.handler.ssl.ApplicationProtocolNames;
+import io.netty.handler.ssl.SslCloseCompletionEvent;
 import io.netty.handler.ssl.SslHandler;
 import io.netty.util.ReferenceCountUtil;
 import io.netty.util.concurrent.Future;
@@ -15,6 +17,7 @@ import io.valetkey.broker.gateway.LiveExchanges.Ending;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.Trace;
+import io.vertx.core.net.impl.ShutdownEvent;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -32,14 +35,18 @@ import org.slf4j.LoggerFactory;
 /**
  * Stands first on each connection of the forward proxy. What begins with anything but CONNECT it
  * passes on and looks at no more. A CONNECT it answers itself; then it looks at the ClientHello,
- * which must name the same host, and puts TLS between itself and the HTTP parser, so that requests
- * in the tunnel reach the gateway like any other. What is spoken inside is chosen by ALPN.
+ * which must name the same host. Where the tunnel ends here, it puts TLS between itself and the
+ * HTTP parser, so that requests in the tunnel reach the gateway like any other; what is spoken
+ * inside is chosen by ALPN. Where the tunnel leads on, nothing behind it hears of the connection
+ * any more.
  */
 final class ProxyGate extends ChannelInboundHandlerAdapter {
 
   /** What all connections have in common. */
   record Shared(
       Tunnels tunnels,
+      TunnelDial dial,
+      TunnelRelay.Bounds relays,
       Function<Function<Ending, CompletableFuture<?>>, Exchange> exchanges,
       GatewayTelemetry telemetry,
       Duration headTimeout,
@@ -70,6 +77,7 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
     DECIDING,
     HELLO,
     OPEN,
+    RELAY,
     ENDED
   }
 
@@ -90,6 +98,7 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
   private @Nullable Future<?> deadline;
   private @Nullable Exchange exchange;
   private Tunnels.@Nullable Opened opened;
+  private @Nullable TunnelRelay relay;
 
   /**
    * The gate of one connection.
@@ -107,6 +116,10 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
       ctx.fireChannelRead(message);
       return;
     }
+    if (state == State.RELAY && relay != null) {
+      relay.fromCaller(bytes);
+      return;
+    }
     if (state != State.ENDED) {
       received.writeBytes(ByteBufUtil.getBytes(bytes));
     }
@@ -115,7 +128,48 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
       case HEAD -> head(ctx);
       case DECIDING -> refuse(ctx, ProblemCode.INVALID_REQUEST, "bytes came before the answer");
       case HELLO -> hello(ctx, received.toByteArray());
-      case OPEN, ENDED -> {}
+      case OPEN, RELAY, ENDED -> {}
+    }
+  }
+
+  @Override
+  public void channelReadComplete(ChannelHandlerContext ctx) {
+    if (relay == null) {
+      ctx.fireChannelReadComplete();
+    } else if (state == State.RELAY) {
+      relay.callerPauses();
+    }
+  }
+
+  @Override
+  public void channelWritabilityChanged(ChannelHandlerContext ctx) {
+    if (relay == null) {
+      ctx.fireChannelWritabilityChanged();
+    } else if (state == State.RELAY) {
+      relay.callerTakes(ctx.channel().isWritable());
+    }
+  }
+
+  @Override
+  public void userEventTriggered(ChannelHandlerContext ctx, Object event) {
+    if (relay == null) {
+      ctx.fireUserEventTriggered(event);
+      return;
+    }
+    switch (event) {
+      // To what is behind us the connection is idle, and would be closed at once.
+      case ShutdownEvent _ -> relay.leaving();
+      case ChannelInputShutdownEvent _, SslCloseCompletionEvent _ -> relay.callerIsDone();
+      default -> ReferenceCountUtil.release(event);
+    }
+  }
+
+  @Override
+  public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
+    if (relay == null) {
+      ctx.fireExceptionCaught(cause);
+    } else {
+      relay.left(TunnelRelay.End.CALLER);
     }
   }
 
@@ -158,24 +212,26 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
         shared
             .tunnels()
             .open(PeerCertificate.of(ctx.channel()), head, opening)
-            .whenComplete(
-                (tunnel, failure) -> ctx.executor().execute(() -> decided(ctx, tunnel, failure)));
+            .whenComplete((tunnel, failure) ->
+                ctx.executor()
+                    .execute(() -> {
+                      if (state == State.DECIDING) {
+                        decided(ctx, tunnel, failure);
+                      } else {
+                        // It ended before it was known whether it is on record.
+                        opening.abandoned();
+                      }
+                    }));
   }
 
   private void decided(
       ChannelHandlerContext ctx, Tunnels.@Nullable Opened tunnel, @Nullable Throwable failure) {
-    if (state != State.DECIDING) {
-      return;
-    }
     if (tunnel != null) {
       opened = tunnel;
-      state = State.HELLO;
-      deadline =
-          in(
-              ctx,
-              shared.handshakeTimeout(),
-              () -> refuseInside(ctx, "no ClientHello came in time"));
-      var _ = ctx.writeAndFlush(Unpooled.wrappedBuffer(ESTABLISHED));
+      switch (tunnel) {
+        case Tunnels.Interception _ -> established(ctx);
+        case Tunnels.Passage passage -> connect(ctx, passage);
+      }
     } else if (failure != null && Trace.cause(failure) instanceof RefusedException refused) {
       refuse(ctx, refused.code(), refused.detail());
     } else {
@@ -184,22 +240,64 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
     }
   }
 
+  private void connect(ChannelHandlerContext ctx, Tunnels.Passage passage) {
+    Exchange connecting = Objects.requireNonNull(exchange);
+    connecting.admitted(passage.target().name());
+    var _ =
+        connecting
+            .trace()
+            .later("connect", () -> shared.dial().connect(ctx.channel().eventLoop(), passage))
+            .whenComplete((upstream, failure) -> {
+              if (state != State.DECIDING) {
+                if (upstream != null) {
+                  HardClose.now(upstream);
+                }
+              } else if (upstream == null) {
+                decided(ctx, null, failure);
+              } else {
+                relay =
+                    new TunnelRelay(
+                        shared.relays(), connecting, ctx, upstream, passage.target().maxStream());
+                established(ctx);
+              }
+            });
+  }
+
+  private void established(ChannelHandlerContext ctx) {
+    state = State.HELLO;
+    deadline =
+        in(ctx, shared.handshakeTimeout(), () -> refuseInside(ctx, "no ClientHello came in time"));
+    var _ = ctx.writeAndFlush(Unpooled.wrappedBuffer(ESTABLISHED));
+  }
+
   private void hello(ChannelHandlerContext ctx, byte[] bytes) {
     switch (ClientHello.look(bytes)) {
       case ClientHello.Seen.Incomplete() -> {}
       case ClientHello.Seen.Bad(String detail) -> refuseInside(ctx, detail);
       case ClientHello.Seen.Complete(String name, boolean encrypted) -> {
         Tunnels.Opened tunnel = Objects.requireNonNull(opened);
-        if (tunnel.authority().host().equals(name)) {
-          intercept(ctx, tunnel, bytes);
-        } else {
+        if (!tunnel.authority().host().equals(name)) {
           refuseInside(ctx, name == null ? "no server name" : "another server name");
+          return;
+        }
+        switch (tunnel) {
+          case Tunnels.Interception interception -> intercept(ctx, interception, bytes);
+          case Tunnels.Passage _ -> pass(ctx, bytes);
         }
       }
     }
   }
 
-  private void intercept(ChannelHandlerContext ctx, Tunnels.Opened tunnel, byte[] hello) {
+  private void pass(ChannelHandlerContext ctx, byte[] hello) {
+    cancelDeadline();
+    state = State.RELAY;
+    received.reset();
+    // To the guard this is one exchange, for as long as it lasts.
+    ctx.pipeline().get(WireGuardHandler.class).begun();
+    Objects.requireNonNull(relay).start(hello);
+  }
+
+  private void intercept(ChannelHandlerContext ctx, Tunnels.Interception tunnel, byte[] hello) {
     cancelDeadline();
     state = State.OPEN;
     received.reset();
@@ -266,6 +364,9 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
     received.reset();
     Exchange ended = exchange;
     exchange = null;
+    if (relay != null) {
+      relay.abandon();
+    }
     return ended;
   }
 
@@ -274,7 +375,9 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
     var done = new CompletableFuture<Void>();
     ctx.executor()
         .execute(() -> {
-          if (state == State.HELLO) {
+          if (state == State.RELAY && relay != null) {
+            relay.cut(why);
+          } else if (state == State.HELLO) {
             drop(ctx, why.code(), why.detail());
           } else if (state != State.OPEN) {
             refuse(ctx, why.code(), why.detail());
@@ -300,9 +403,14 @@ final class ProxyGate extends ChannelInboundHandlerAdapter {
 
   @Override
   public void channelInactive(ChannelHandlerContext ctx) {
+    if (state == State.RELAY && relay != null) {
+      relay.left(TunnelRelay.End.CALLER);
+      ctx.fireChannelInactive();
+      return;
+    }
     Exchange ended = end();
     if (ended != null) {
-      ended.ended();
+      ended.abandoned();
     }
     ctx.fireChannelInactive();
   }

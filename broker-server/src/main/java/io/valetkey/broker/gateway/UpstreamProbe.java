@@ -82,7 +82,7 @@ final class UpstreamProbe {
       Credentials.Credential credential = await(credentials.refresh(target.credential()));
       var admitted =
           new Admission.Admitted(
-              accepted, null, nobody(), target, addresses, credential, null, clock);
+              accepted, null, nobody(), target, addresses, credential, null, false, clock);
       UpstreamRequest request = admitted.rebuild(null);
       passed("Fetched from its source; " + use());
       step = "connection";

@@ -2,7 +2,7 @@ package io.valetkey.broker.lease;
 
 import io.valetkey.broker.access.Holder;
 import io.valetkey.broker.policy.Destination;
-import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
+import io.valetkey.broker.policy.DestinationSpec.Manner;
 import io.valetkey.broker.policy.LeaseEngine;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -47,7 +47,7 @@ public final class LeaseSelfTest {
    * @throws RefusedException {@link ProblemCode#INVALID_REQUEST} if it cannot be told what to test
    */
   public List<SelfTestStep> run(Destination destination, @Nullable String scope) {
-    if (destination.kind() == DestinationKind.HTTP) {
+    if (destination.kind().manner() != Manner.LEASED) {
       throw new RefusedException(
           ProblemCode.INVALID_REQUEST, "Only leased destinations can be tested.");
     }

@@ -2,6 +2,7 @@ package io.valetkey.broker.policy;
 
 import java.net.URI;
 import java.time.Duration;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -15,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * A destination with its scopes, as the decision and the gateway use it.
  *
  * @param name its name
- * @param kind how a credential reaches it
+ * @param kind what it is
  * @param enabled whether it can be reached
  * @param origin the upstream as the policy writes it
  * @param host the upstream's host, as DNS and its certificate know it
@@ -58,7 +59,7 @@ public record Destination(
   /**
    * How the credential gets into a request.
    *
-   * @param slots where it goes, at least one unless the request is signed
+   * @param slots where it goes, at least one unless the request is signed or there is none
    * @param headers the names of all these headers, lower case: nobody else may fill or read them
    * @param signing how the request is signed instead; then there are no slots
    */
@@ -85,6 +86,9 @@ public record Destination(
     }
 
     static Injection compile(DestinationSpec spec) {
+      if (spec.credential() instanceof DestinationSpec.Credential.None) {
+        return into(List.of());
+      }
       if (spec.signing() != null) {
         return by(new Signing(spec.signing().service(), spec.signing().region()));
       }
@@ -169,7 +173,7 @@ public record Destination(
         enabled == null || enabled,
         spec.origin(),
         origin.getHost(),
-        origin.getPort() < 0 ? HTTPS : origin.getPort(),
+        port(origin),
         fields(spec, credential(spec)),
         Injection.compile(spec),
         timeout == null ? TIMEOUT : timeout,
@@ -180,6 +184,11 @@ public record Destination(
         Boolean.TRUE.equals(spec.rewriteBodies()),
         Map.copyOf(scopes),
         rules(scopes, Injection.compile(spec)));
+  }
+
+  /** The port of an origin, the usual one if it names none. */
+  static int port(URI origin) {
+    return origin.getPort() < 0 ? HTTPS : origin.getPort();
   }
 
   private static DestinationSpec.Credential fields(
@@ -240,8 +249,14 @@ public record Destination(
 
   private static ScopeRules rules(Map<String, ScopeSpec> scopes, Injection injection) {
     Map<String, List<ScopeSpec.Rule>> rules = new TreeMap<>();
-    scopes.forEach((scope, spec) -> rules.put(scope, spec.allow()));
-    return new ScopeRules(rules, injection.replaced());
+    Map<String, ApprovalTerms> approvals = new HashMap<>();
+    scopes.forEach((scope, spec) -> {
+      rules.put(scope, spec.allow());
+      if (spec.approval() != null) {
+        approvals.put(scope, ApprovalTerms.compile(spec.approval()));
+      }
+    });
+    return new ScopeRules(rules, injection.replaced(), approvals);
   }
 
   /** Where the upstream is, with the port even if it is the usual one. */

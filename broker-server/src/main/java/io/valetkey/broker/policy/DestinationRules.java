@@ -50,6 +50,7 @@ final class DestinationRules {
   private final Predicate<InetAddress> allowed;
   private final LeaseRules leaseRules;
   private final MintedRules mintedRules;
+  private final TunnelRules tunnelRules;
 
   /**
    * Rules.
@@ -61,11 +62,13 @@ final class DestinationRules {
     this.allowed = allowed;
     this.mintedRules = new MintedRules(allowed);
     this.leaseRules = new LeaseRules(leasable);
+    this.tunnelRules = new TunnelRules(allowed);
   }
 
   void check(DestinationSpec spec, Errors errors) {
     switch (spec.kind()) {
       case HTTP -> checkHttp(spec, errors);
+      case TUNNEL -> tunnelRules.check(spec, errors);
       case LEASE, AWS -> leaseRules.check(spec, errors);
     }
   }
@@ -90,7 +93,7 @@ final class DestinationRules {
     checkSlots(spec, errors);
     checkSigning(spec, errors);
     checkAtMost("/timeout", spec.timeout(), Duration.ofMinutes(10), "10m", errors);
-    checkAtMost("/maxStream", spec.maxStream(), Duration.ofHours(24), "24h", errors);
+    checkMaxStream(spec.maxStream(), errors);
     if (spec.signing() != null && Boolean.TRUE.equals(spec.http2())) {
       errors.invalid("/http2", "must be left out: what is signed is sent by HTTP/1.1");
     }
@@ -108,7 +111,7 @@ final class DestinationRules {
           errors.invalid(at + "/name", "must be a file name of letters, digits, . _ and -");
         }
       }
-      case Credential.VaultDynamic _, Credential.Fields _, Credential.Minted _ ->
+      case Credential.VaultDynamic _, Credential.Fields _, Credential.Minted _, Credential.None _ ->
           errors.invalid(at + "/source", "must be vault-kv or file where the gateway uses it");
     }
   }
@@ -236,6 +239,10 @@ final class DestinationRules {
 
   private static boolean isVisible(String text) {
     return text.chars().allMatch(c -> c >= ' ' && c < 0x7f);
+  }
+
+  static void checkMaxStream(@Nullable Duration maxStream, Errors errors) {
+    checkAtMost("/maxStream", maxStream, Duration.ofHours(24), "24h", errors);
   }
 
   private static void checkAtMost(

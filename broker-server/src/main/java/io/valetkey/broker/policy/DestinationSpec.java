@@ -2,16 +2,17 @@ package io.valetkey.broker.policy;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
  * One upstream that agents may reach.
  *
- * @param kind how a credential reaches it
+ * @param kind what it is
  * @param origin scheme, host and port of the upstream, https only; of a leased one what the
  *     credential is for, such as {@code postgresql://host:5432/database}
- * @param credential where the real credential comes from
+ * @param credential where the real credential comes from; {@link Credential.None} of a tunnel
  * @param slot where in the request it goes; {@code Authorization: Bearer} if absent
  * @param slots the same where it goes into several headers; not together with {@code slot}
  * @param signing how requests are signed with it instead
@@ -41,14 +42,42 @@ public record DestinationSpec(
     @Nullable Boolean enabled)
     implements ResourceSpec {
 
-  /** How a credential reaches the destination. */
+  /** What a destination is. */
   public enum DestinationKind {
-    /** Brokered: the gateway puts the credential into each request. */
-    HTTP,
-    /** Leased: the agent is handed a credential of its own, which can be taken back. */
-    LEASE,
-    /** Leased, as the credentials of an AWS SDK. */
-    AWS
+    /** The gateway puts the credential into each request. */
+    HTTP(Manner.BROKERED),
+    /** The agent's own TLS passes the forward proxy unread, with whatever credential it has. */
+    TUNNEL(Manner.TUNNELLED),
+    /** The agent is handed a credential of its own, which can be taken back. */
+    LEASE(Manner.LEASED),
+    /** The same as the credentials of an AWS SDK. */
+    AWS(Manner.LEASED);
+
+    private final Manner manner;
+
+    DestinationKind(Manner manner) {
+      this.manner = manner;
+    }
+
+    /** How agents use it. */
+    public Manner manner() {
+      return manner;
+    }
+  }
+
+  /** The ways in which agents can use a destination; each destination has exactly one. */
+  public enum Manner {
+    /** By requests, which the gateway carries out with a credential that the agent never has. */
+    BROKERED,
+    /** By a tunnel, which the gateway opens and does not look into. */
+    TUNNELLED,
+    /** Directly, with a credential that the agent has for a while. */
+    LEASED;
+
+    /** The word that stands in what people read. */
+    public String word() {
+      return name().toLowerCase(Locale.ROOT);
+    }
   }
 
   /** How much of the allowed traffic is recorded one by one. */
@@ -230,6 +259,9 @@ public record DestinationSpec(
      */
     record Fields(Credential of, List<String> required, List<String> optional)
         implements Credential {}
+
+    /** None: a tunnel has nowhere to put one. Nobody writes it; it is what is not written. */
+    record None() implements Credential {}
 
     /**
      * A role of an engine of Vault that makes credentials on demand.

@@ -1,9 +1,11 @@
 package io.valetkey.broker.policy;
 
 import io.valetkey.broker.policy.AgentSpec.Identity;
+import io.valetkey.broker.policy.DestinationSpec.Manner;
 import io.valetkey.broker.policy.IssuerSpec.IssuerType;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import java.net.URI;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
@@ -73,37 +75,85 @@ final class ReferenceRules {
                 throw conflict(
                     "The grant " + other + " already joins this agent and this destination.");
               });
-      case DestinationSpec destination -> checkScopesFit(id.name(), destination);
+      case DestinationSpec destination -> {
+        checkScopesFit(id.name(), destination);
+        checkOrigin(id.name(), destination);
+      }
       case ScopeSpec scope -> {}
       case SignalRuleSpec rule -> {}
     }
   }
 
-  /** A scope says what its kind of destination can do: requests to allow, or a role to lease. */
+  /** A scope says what its kind of destination can do, in the field that is for it. */
   private void checkScopeFits(String destination, ScopeSpec scope, Errors errors) {
-    boolean leased = isLeased(destination);
-    if (leased && scope.lease() == null) {
-      errors.add("/lease", FieldError.REQUIRED, "is required: the destination is leased");
-    } else if (!leased && scope.lease() != null) {
-      errors.invalid("/lease", "must be left out: the destination is not leased");
+    Manner manner = manner(destination);
+    if (manner == null) {
+      return;
+    }
+    require("/lease", scope.lease() != null, manner, Manner.LEASED, errors);
+    require("/tunnel", scope.tunnel() != null, manner, Manner.TUNNELLED, errors);
+  }
+
+  private static void require(
+      String pointer, boolean there, Manner manner, Manner where, Errors errors) {
+    if (!there && manner == where) {
+      errors.add(pointer, FieldError.REQUIRED, "is required: the destination is " + where.word());
+    } else if (there && manner != where) {
+      errors.invalid(pointer, "must be left out: the destination is not " + where.word());
     }
   }
 
-  private boolean isLeased(String destination) {
+  /** How the destination is used; null if there is none, which is somebody else's to say. */
+  private @Nullable Manner manner(String destination) {
     return rows.find(ResourceId.of(ResourceKind.DESTINATION, destination))
         .map(stored -> (DestinationSpec) json.read(ResourceKind.DESTINATION, stored.spec()))
-        .filter(spec -> spec.kind() != DestinationSpec.DestinationKind.HTTP)
-        .isPresent();
+        .map(spec -> spec.kind().manner())
+        .orElse(null);
   }
 
-  /** Scopes of the other kind would mean nothing. */
+  /** Scopes of another kind would mean nothing. */
   private void checkScopesFit(String name, DestinationSpec destination) {
-    boolean leased = destination.kind() != DestinationSpec.DestinationKind.HTTP;
+    String other =
+        switch (destination.kind().manner()) {
+          case BROKERED -> "(spec->'lease' IS NOT NULL OR spec->'tunnel' IS NOT NULL)";
+          case TUNNELLED -> "spec->'tunnel' IS NULL";
+          case LEASED -> "spec->'lease' IS NULL";
+        };
     refuseIfAny(
-        "scopes of the other kind",
-        names(
-            "scope WHERE destination = ? AND spec->'lease' IS " + (leased ? "NULL" : "NOT NULL"),
-            name));
+        "scopes of the other kind", names("scope WHERE destination = ? AND " + other, name));
+  }
+
+  /**
+   * Where a tunnel leads, nothing else does: whoever may be there by requests only, which are read,
+   * must not come to be there unread because somebody mixed two names up.
+   */
+  private void checkOrigin(String name, DestinationSpec destination) {
+    List<String> kinds =
+        switch (destination.kind().manner()) {
+          case BROKERED -> List.of("tunnel");
+          case TUNNELLED -> List.of("http", "tunnel");
+          case LEASED -> List.of();
+        };
+    URI origin = URI.create(destination.origin());
+    String bare = "https://" + origin.getHost();
+    jdbc.sql(
+            "SELECT name, spec->>'origin' AS origin FROM destination WHERE name <> :name AND"
+                + " spec->>'kind' = ANY (:kinds) AND (spec->>'origin' = :bare OR"
+                + " starts_with(spec->>'origin', :bare || ':')) ORDER BY name")
+        .param("name", name)
+        .param("kinds", kinds.toArray(String[]::new))
+        .param("bare", bare)
+        .query((row, number) -> {
+          if (Destination.port(URI.create(row.getString(2))) == Destination.port(origin)) {
+            throw conflict(
+                "The destination "
+                    + row.getString(1)
+                    + " leads to the same host and port: where there is a tunnel, it is the only"
+                    + " destination.");
+          }
+          return number;
+        })
+        .list();
   }
 
   /**
@@ -171,9 +221,8 @@ final class ReferenceRules {
       return;
     }
     GrantSpec.Limits limits = grant.limits();
-    if (limits != null && !limits.caps().isNone() && isLeased(grant.destination())) {
-      errors.invalid(
-          "/limits", "can have requestsPerMinute only: what is leased does not pass a gateway");
+    if (limits != null) {
+      checkLimits(limits, manner(grant.destination()), errors);
     }
     Set<String> scopes =
         new HashSet<>(
@@ -186,6 +235,25 @@ final class ReferenceRules {
         errors.add(
             "/scopes/" + i, FieldError.UNKNOWN_REFERENCE, "is not a scope of this destination");
       }
+    }
+  }
+
+  /** A limit on what nobody can count would look as if it protected something. */
+  private static void checkLimits(GrantSpec.Limits limits, @Nullable Manner manner, Errors errors) {
+    switch (manner) {
+      case LEASED -> {
+        if (!limits.caps().isNone()) {
+          errors.invalid(
+              "/limits", "can have requestsPerMinute only: what is leased does not pass a gateway");
+        }
+      }
+      case TUNNELLED -> {
+        if (limits.modelTokensPerHour() != null || limits.modelTokensPerDay() != null) {
+          errors.invalid("/limits", "can have no model tokens: what is in a tunnel is not read");
+        }
+      }
+      case BROKERED -> {}
+      case null -> {}
     }
   }
 

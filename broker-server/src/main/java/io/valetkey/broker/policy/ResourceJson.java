@@ -107,11 +107,11 @@ public final class ResourceJson {
   }
 
   private static DestinationSpec destination(JsonFields fields) {
+    DestinationKind kind = fields.requiredChoice("kind", DestinationKind.class);
     return new DestinationSpec(
-        fields.requiredChoice("kind", DestinationKind.class),
+        kind,
         fields.requiredText("origin"),
-        fields.required(
-            "credential", fields.nested("credential", ResourceJson::credential), NO_CREDENTIAL),
+        destinationCredential(kind, fields),
         fields.nested("slot", ResourceJson::slot),
         fields.list("slots", ResourceJson::slot),
         fields.nested("signing", ResourceJson::signing),
@@ -122,6 +122,13 @@ public final class ResourceJson {
         fields.choice("audit", AuditDetail.class),
         fields.flag("rewriteBodies"),
         fields.flag("enabled"));
+  }
+
+  private static Credential destinationCredential(DestinationKind kind, JsonFields fields) {
+    Credential written = fields.nested("credential", ResourceJson::credential);
+    return kind == DestinationKind.TUNNEL && written == null
+        ? new Credential.None()
+        : fields.required("credential", written, NO_CREDENTIAL);
   }
 
   private static Credential credential(JsonFields fields) {
@@ -219,10 +226,19 @@ public final class ResourceJson {
 
   private static ScopeSpec scope(JsonFields fields) {
     ScopeSpec.Lease lease = fields.nested("lease", ResourceJson::leaseTerms);
+    Boolean tunnel = fields.flag("tunnel");
     return new ScopeSpec(
-        lease == null ? fields.requiredList("allow", ResourceJson::rule) : List.of(),
+        lease == null && tunnel == null
+            ? fields.requiredList("allow", ResourceJson::rule)
+            : List.of(),
         lease,
-        fields.duration("maxTokenTtl"));
+        tunnel,
+        fields.duration("maxTokenTtl"),
+        fields.nested("approval", ResourceJson::approval));
+  }
+
+  private static ScopeSpec.Approval approval(JsonFields fields) {
+    return new ScopeSpec.Approval(fields.duration("validFor"), fields.duration("hold"));
   }
 
   private static Rule rule(JsonFields fields) {

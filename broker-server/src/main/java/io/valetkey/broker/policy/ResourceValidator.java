@@ -107,7 +107,16 @@ public final class ResourceValidator {
     if (scope.lease() != null) {
       LeaseRules.checkTerms(scope.lease(), errors);
     }
+    if (scope.tunnel() != null) {
+      if (!scope.tunnel()) {
+        errors.invalid("/tunnel", "must be true, or left out");
+      }
+      if (scope.lease() != null) {
+        errors.invalid("/tunnel", "must not be there together with lease");
+      }
+    }
     checkTokenTtl(scope.maxTokenTtl(), errors);
+    ApprovalTerms.check(scope, errors);
   }
 
   private static void checkRule(String pointer, Rule rule, Errors errors) {

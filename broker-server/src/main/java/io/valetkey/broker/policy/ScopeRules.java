@@ -16,7 +16,8 @@ import org.jspecify.annotations.Nullable;
  * All allow rules of one destination, compiled into a trie of path segments. It is immutable,
  * allocates nothing while it matches, and its cost depends on the rules of this destination alone.
  *
- * <p>What no rule allows is not allowed: there are no deny rules, so their order never matters.
+ * <p>What no rule allows is not allowed: there are no deny rules, so their order never matters. A
+ * rule whose scope needs approvals counts only where no other allows the request without one.
  */
 public final class ScopeRules {
 
@@ -43,12 +44,15 @@ public final class ScopeRules {
    * @param pattern the path pattern as it was written
    * @param id scope and pattern, and which rule of the scope it is if it has conditions
    * @param maxBody the largest body that it allows, in bytes
+   * @param approval on which terms somebody has to approve the request; null if nobody has to
    */
-  public record Match(String scope, String pattern, String id, long maxBody) implements Answer {
+  public record Match(
+      String scope, String pattern, String id, long maxBody, @Nullable ApprovalTerms approval)
+      implements Answer {
 
     /** A rule without conditions. */
     public Match(String scope, String pattern) {
-      this(scope, pattern, scope + ":" + pattern, Long.MAX_VALUE);
+      this(scope, pattern, scope + ":" + pattern, Long.MAX_VALUE, null);
     }
   }
 
@@ -117,7 +121,22 @@ public final class ScopeRules {
    * @throws IllegalArgumentException if a method or a path is not one, with a sentence that says so
    */
   public ScopeRules(Map<String, List<ScopeSpec.Rule>> rulesByScope, Set<String> hiddenHeaders) {
+    this(rulesByScope, hiddenHeaders, Map.of());
+  }
+
+  /**
+   * The same, where somebody has to approve the requests of some scopes.
+   *
+   * @param approvals on which terms, by the scope's name
+   * @throws IllegalArgumentException as above
+   */
+  public ScopeRules(
+      Map<String, List<ScopeSpec.Rule>> rulesByScope,
+      Set<String> hiddenHeaders,
+      Map<String, ApprovalTerms> approvals) {
     rulesByScope.forEach((scope, rules) -> {
+      ApprovalTerms approval = approvals.get(scope);
+      long most = approval == null ? Long.MAX_VALUE : ApprovalTerms.MOST_BODY;
       for (int i = 0; i < rules.size(); i++) {
         ScopeSpec.Rule rule = rules.get(i);
         int methods = mask(rule.methods());
@@ -127,10 +146,12 @@ public final class ScopeRules {
         RuleConditions conditions =
             rule.conditions() == null ? null : new RuleConditions(rule.conditions(), hiddenHeaders);
         for (String path : rule.paths()) {
-          Match match = new Match(scope, path);
-          if (conditions != null) {
-            match = new Match(scope, path, match.id() + "#" + i, conditions.maxBody());
-          }
+          String id = scope + ":" + path;
+          Match match =
+              conditions == null
+                  ? new Match(scope, path, id, most, approval)
+                  : new Match(
+                      scope, path, id + "#" + i, Math.min(most, conditions.maxBody()), approval);
           add(new Rule(match, PathPattern.parse(path), methods, conditions));
         }
       }
@@ -138,8 +159,8 @@ public final class ScopeRules {
   }
 
   /**
-   * Finds a rule that allows the request. Of several, the one with a literal where the others have
-   * a wildcard.
+   * Finds a rule that allows the request. Of several, one that needs no approval; of those the one
+   * with a literal where the others have a wildcard.
    *
    * @param attempt the request; a method that is not among {@link #METHODS} and not {@link
    *     #WEB_SOCKET} is never allowed
@@ -182,10 +203,10 @@ public final class ScopeRules {
     String segment = attempt.path().segment(depth);
     Node literal = node.literals.get(segment);
     Answer found = literal == null ? null : match(literal, depth + 1, bit, attempt, scopes);
-    if (!(found instanceof Match) && node.one != null && !segment.isEmpty()) {
+    if (!isYes(found) && node.one != null && !segment.isEmpty()) {
       found = better(found, match(node.one, depth + 1, bit, attempt, scopes));
     }
-    return found instanceof Match ? found : better(found, first(node.rest, bit, attempt, scopes));
+    return isYes(found) ? found : better(found, first(node.rest, bit, attempt, scopes));
   }
 
   private static @Nullable Answer first(
@@ -194,11 +215,13 @@ public final class ScopeRules {
     for (int i = 0; i < rules.size(); i++) {
       Rule rule = rules.get(i);
       if ((rule.methods() & bit) != 0 && scopes.test(rule.match().scope())) {
-        if (rule.conditions() == null) {
-          return rule.match();
-        }
-        found = better(found, asked(rule.match(), rule.conditions(), attempt));
-        if (found instanceof Match) {
+        found =
+            better(
+                found,
+                rule.conditions() == null
+                    ? rule.match()
+                    : asked(rule.match(), rule.conditions(), attempt));
+        if (isYes(found)) {
           return found;
         }
       }
@@ -216,16 +239,37 @@ public final class ScopeRules {
     };
   }
 
-  /** A yes comes before a perhaps and that before a no; among the same, what was found first. */
+  private static boolean isYes(@Nullable Answer answer) {
+    return answer instanceof Match match && match.approval() == null;
+  }
+
+  /**
+   * A yes comes before a perhaps, that before a yes that needs an approval, and that before a no;
+   * among the same, what was found first.
+   */
   private static @Nullable Answer better(@Nullable Answer first, @Nullable Answer second) {
     return switch (second) {
       case null -> first;
-      case Match match -> match;
+      case Match match when match.approval() == null -> match;
+      case Match match -> {
+        if (first instanceof Missing perhaps) {
+          yield orApproved(perhaps);
+        }
+        yield first instanceof Match ? first : match;
+      }
       case Missing more when first instanceof Missing(Match rule, Part part, int mostBytes) ->
           new Missing(rule, part, Math.max(mostBytes, more.mostBytes()));
-      case Missing missing -> missing;
+      case Missing missing -> first instanceof Match ? orApproved(missing) : missing;
       case Unmet unmet -> first == null ? unmet : first;
     };
+  }
+
+  /** A body that is too large for a condition may still be one that somebody can approve. */
+  private static Missing orApproved(Missing perhaps) {
+    return perhaps.part() == Part.BODY
+        ? new Missing(
+            perhaps.rule(), Part.BODY, Math.max(perhaps.mostBytes(), ApprovalTerms.MOST_BODY))
+        : perhaps;
   }
 
   private void add(Rule rule) {

@@ -6,15 +6,40 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A named set of allow rules on one destination. What no rule allows is refused.
+ * What may be done on one destination, under a name: a set of allow rules, or what its kind has in
+ * their place. What is not allowed is refused.
  *
  * @param allow the rules; none is zero access
  * @param lease what may be leased, on a leased destination; absent on any other
+ * @param tunnel true on a destination of the kind {@code tunnel}, where a tunnel may be opened;
+ *     absent on any other
  * @param maxTokenTtl the longest life of an access token with this scope; no bound of its own if
  *     absent
+ * @param approval that somebody has to approve each request which the rules allow; nobody has to if
+ *     absent
  */
-public record ScopeSpec(List<Rule> allow, @Nullable Lease lease, @Nullable Duration maxTokenTtl)
+public record ScopeSpec(
+    List<Rule> allow,
+    @Nullable Lease lease,
+    @Nullable Boolean tunnel,
+    @Nullable Duration maxTokenTtl,
+    @Nullable Approval approval)
     implements ResourceSpec {
+
+  /** A scope of no tunnel, whose requests nobody has to approve. */
+  public ScopeSpec(List<Rule> allow, @Nullable Lease lease, @Nullable Duration maxTokenTtl) {
+    this(allow, lease, null, maxTokenTtl, null);
+  }
+
+  /**
+   * How requests are approved.
+   *
+   * @param validFor how long a request waits for a decision, and then how long its approval can be
+   *     used; 15 min if absent
+   * @param hold how long the gateway keeps the caller waiting before it says that an approval is
+   *     needed; not at all if absent
+   */
+  public record Approval(@Nullable Duration validFor, @Nullable Duration hold) {}
 
   /**
    * What may be leased.

@@ -94,6 +94,11 @@ final class WebAddress {
     return null;
   }
 
+  /** Whether the host of an accepted origin is an address and no name. */
+  static boolean isAddress(String origin) {
+    return literal(URI.create(origin).getHost()) != null;
+  }
+
   private static @Nullable URI parse(String text) {
     try {
       URI uri = new URI(text);

@@ -34,6 +34,7 @@ final class CredentialText {
           printable("the token of " + minted.endpoint());
       case DestinationSpec.Credential.VaultDynamic dynamic ->
           printable("vault-dynamic " + dynamic.mount() + "/" + dynamic.role());
+      case DestinationSpec.Credential.None _ -> "no credential";
     };
   }
 

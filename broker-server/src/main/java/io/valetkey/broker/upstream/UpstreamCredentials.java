@@ -167,6 +167,8 @@ public final class UpstreamCredentials implements AutoCloseable {
           throw CredentialText.refused(minted, "is not stored");
       case DestinationSpec.Credential.VaultDynamic dynamic ->
           throw CredentialText.refused(dynamic, "is leased to agents, not used by the gateway");
+      case DestinationSpec.Credential.None none ->
+          throw CredentialText.refused(none, "belongs to the destination");
     };
   }
 

@@ -1,7 +1,9 @@
 package io.valetkey.broker.gateway;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
+import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
 import io.valetkey.broker.problem.ProblemCode;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
@@ -60,6 +62,19 @@ class FlippingNameTest {
     }
   }
 
+  private TestHttp.Answer byATunnelThatLeadsOn() throws Exception {
+    gateway.kind = DestinationKind.TUNNEL;
+    try (TestHttp caller = gateway.proxyCaller()) {
+      return caller
+          .send(
+              "CONNECT %s HTTP/1.1\r\nHost: %s\r\nProxy-Authorization: Bearer good\r\n\r\n"
+                  .formatted(authority(), authority()))
+          .read(true);
+    } finally {
+      gateway.kind = DestinationKind.HTTP;
+    }
+  }
+
   /** An idle connection to where the name led before is not taken either. */
   @ParameterizedTest
   @ValueSource(
@@ -79,7 +94,8 @@ class FlippingNameTest {
     assertThat(byBaseUrl().body()).isEqualTo("served");
     int fetched = gateway.fetches.get();
     gateway.address = flipped;
-    for (TestHttp.Answer answer : List.of(byBaseUrl(), byAbsoluteForm(), inATunnel())) {
+    for (TestHttp.Answer answer :
+        List.of(byBaseUrl(), byAbsoluteForm(), inATunnel(), byATunnelThatLeadsOn())) {
       assertThat(answer.status()).isEqualTo(502);
       assertThat(answer.header("valetkey-error"))
           .isEqualTo(ProblemCode.UPSTREAM_ADDRESS_REFUSED.code());
@@ -97,5 +113,14 @@ class FlippingNameTest {
     assertThat(byBaseUrl().header("valetkey-error"))
         .isEqualTo(ProblemCode.UPSTREAM_ADDRESS_REFUSED.code());
     assertThat(upstream.requests).hasSize(1);
+  }
+
+  @Test
+  void name_thatFlipsBeforeATunnelConnects_isConnectedToWhereItWasChecked() throws Exception {
+    gateway.addressAfterwards = "169.254.169.254";
+    assertThat(byATunnelThatLeadsOn().status()).isEqualTo(200);
+    assertThat(gateway.lookups).hasValue(1);
+    await().until(() -> upstream.connections.get() == 1);
+    assertThat(byATunnelThatLeadsOn().status()).isEqualTo(502);
   }
 }

@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
 import io.valetkey.broker.problem.ProblemCode;
 import java.io.IOException;
 import java.io.InputStream;
@@ -19,11 +20,13 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import javax.net.ssl.SSLContext;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /**
- * A thousand open streams: event streams, WebSockets, and event streams in tunnels. Promise: P2.
+ * A thousand open streams: event streams, WebSockets, and event streams in tunnels that are read
+ * and in tunnels that are not. Promise: P2.
  */
 @Timeout(180)
 class ManyStreamsTest {
@@ -31,6 +34,7 @@ class ManyStreamsTest {
   private static final int STREAMS = 1000;
   private static final int TUNNELS = 300;
   private static final int WEB_SOCKETS = 300;
+  private static final int PASSAGES = 200;
 
   /** As the callers see it, who share two cores with the gateway and the upstream here. */
   private static final Duration BOUND = Duration.ofSeconds(5);
@@ -41,6 +45,7 @@ class ManyStreamsTest {
   private final AtomicInteger open = new AtomicInteger();
   private final Semaphore opening = new Semaphore(32);
   private volatile long stoppedNanos;
+  private volatile SSLContext trusting;
 
   @Test
   void stop_whenAThousandStreamsAreOpen_cutsThemAllWithinTheBound() throws Exception {
@@ -48,14 +53,11 @@ class ManyStreamsTest {
     try (var upstream = new TestUpstream(certificates.valid("upstream.test"), this::tick);
         var gateway = new TestGateway(upstream.port(), certificates.trust());
         ExecutorService callers = Executors.newVirtualThreadPerTaskExecutor()) {
-      for (int i = 0; i < STREAMS; i++) {
-        int number = i;
-        callers.execute(() -> call(gateway, upstream, number));
-      }
-      await()
-          .atMost(Duration.ofSeconds(120))
-          .until(() -> open.get() == STREAMS || !wrong.isEmpty());
-      assertThat(wrong).isEmpty();
+      gateway.kind = DestinationKind.TUNNEL;
+      trusting = certificates.trusting();
+      open(callers, gateway, upstream, STREAMS - PASSAGES, STREAMS);
+      gateway.kind = DestinationKind.HTTP;
+      open(callers, gateway, upstream, 0, STREAMS - PASSAGES);
       // An open tunnel is an exchange as well as what is in it.
       assertThat(gateway.live.size()).isEqualTo(STREAMS + TUNNELS);
 
@@ -75,6 +77,19 @@ class ManyStreamsTest {
               gateway.records.stream().filter(r -> r.code() == ProblemCode.STOPPED).count()
                   == STREAMS);
     }
+  }
+
+  private void open(
+      ExecutorService callers, TestGateway gateway, TestUpstream upstream, int from, int to) {
+    int before = open.get();
+    for (int i = from; i < to; i++) {
+      int number = i;
+      callers.execute(() -> call(gateway, upstream, number));
+    }
+    await()
+        .atMost(Duration.ofSeconds(120))
+        .until(() -> open.get() == before + to - from || !wrong.isEmpty());
+    assertThat(wrong).isEmpty();
   }
 
   private void tick(TestUpstream.Received request, OutputStream out) throws Exception {
@@ -97,9 +112,12 @@ class ManyStreamsTest {
     opening.acquireUninterruptibly();
     AtomicBoolean begun = new AtomicBoolean();
     try {
-      if (number < TUNNELS) {
+      if (number < TUNNELS || number >= STREAMS - PASSAGES) {
         String authority = "upstream.test:" + upstream.port();
-        try (TestTunnel tunnel = TestTunnel.open(gateway, authority, "good")) {
+        try (TestTunnel tunnel =
+            number < TUNNELS
+                ? TestTunnel.open(gateway, authority, "good")
+                : TestTunnel.dial(gateway, authority, "good", trusting)) {
           tunnel.tls().setSoTimeout(60_000);
           tunnel.send("GET /v1/events HTTP/1.1\r\nHost: " + authority + "\r\n\r\n");
           follow(tunnel.in(), false, begun);

@@ -3,11 +3,14 @@ package io.valetkey.broker.gateway;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import io.valetkey.broker.access.NeededApproval;
+import io.valetkey.broker.policy.ApprovalTerms;
 import io.valetkey.broker.problem.ProblemCode;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -91,6 +94,12 @@ class ParityTest {
             changed("stale stops", gateway -> gateway.undecidable = ProblemCode.STOPS_STALE),
             changed("limit", gateway -> gateway.undecidable = ProblemCode.RATE_LIMITED),
             changed("no such grant", gateway -> gateway.undecidable = ProblemCode.NOT_GRANTED),
+            changed(
+                "approval",
+                gateway ->
+                    gateway.approval =
+                        new NeededApproval(
+                            "s", "g", new ApprovalTerms(Duration.ofMinutes(15), Duration.ZERO))),
             changed("address", gateway -> gateway.address = "169.254.169.254"))
         .stream()
         .map(one -> DynamicTest.dynamicTest(one.what(), () -> same(one)))
@@ -173,7 +182,7 @@ class ParityTest {
       return new Outcome(
           answer.status(),
           answer.header("valetkey-error"),
-          answer.body().replaceAll("\"decision_id\":\"[^\"]+\"", ""),
+          answer.body().replaceAll("\"(decision_id|approval_id|approval_url)\":\"[^\"]+\"", ""),
           upstream.requests.stream()
               .map(seen -> withLowerNames(seen.head()).replace(":" + upstream.port(), ":PORT"))
               .toList(),
@@ -316,6 +325,10 @@ class ParityTest {
       details.remove("destination");
     }
     details.computeIfPresent("granted_as", (name, id) -> "ID");
+    // Follows from the hash of the request, which has the port of this upstream in it.
+    details.computeIfPresent("approval", (name, id) -> "ID");
+    details.computeIfPresent(
+        "detail", (name, why) -> why.toString().replaceAll("[0-9a-f-]{36}", "ID"));
     details.computeIfPresent(
         "steps", (name, steps) -> steps.toString().replaceAll("[0-9]+(\\.[0-9]+)?", "N"));
     return record.outcome() + " " + record.code() + " " + details;

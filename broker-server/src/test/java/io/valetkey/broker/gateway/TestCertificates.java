@@ -56,6 +56,11 @@ final class TestCertificates {
         keys, sign(new X500Name("CN=x"), keys, new X500Name("CN=Test CA"), caKeys, name, 1, false));
   }
 
+  /** The CA. */
+  X509Certificate authority() {
+    return ca;
+  }
+
   /** The CA as programs read it. */
   String pem() throws Exception {
     return pem("CERTIFICATE", ca.getEncoded());

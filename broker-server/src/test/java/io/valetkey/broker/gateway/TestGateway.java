@@ -1,6 +1,11 @@
 package io.valetkey.broker.gateway;
 
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import io.valetkey.broker.access.NeededApproval;
+import io.valetkey.broker.approval.ApprovalState;
+import io.valetkey.broker.approval.ApprovalStore;
+import io.valetkey.broker.approval.AskedRequest;
+import io.valetkey.broker.approval.Standing;
 import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.limit.GrantMeter;
 import io.valetkey.broker.net.AddressRules;
@@ -8,6 +13,7 @@ import io.valetkey.broker.net.Cidr;
 import io.valetkey.broker.net.Resolver;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.DestinationSpec;
+import io.valetkey.broker.policy.DestinationSpec.Manner;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.policy.ScopeSpec;
@@ -21,14 +27,19 @@ import io.valetkey.broker.upstream.CredentialFields;
 import io.vertx.core.Vertx;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
+import java.nio.charset.StandardCharsets;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.TrustManagerFactory;
@@ -37,7 +48,7 @@ import javax.net.ssl.TrustManagerFactory;
  * A gateway on a real port with a small policy: the token {@code good} of agent {@code bot} for
  * destination {@code up}, everything below {@code /v1/}.
  */
-final class TestGateway implements AutoCloseable, Permissions, Credentials, Trail {
+final class TestGateway implements AutoCloseable, Permissions, Credentials, Approvals, Trail {
 
   static final String KEY = "sk-real-0123456789-credential";
 
@@ -50,6 +61,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   final AtomicInteger lookups = new AtomicInteger();
   final AtomicInteger fetches = new AtomicInteger();
   final GatewayServer server;
+  final Resolver resolver;
   final ForwardProxy forward;
   final InterceptionCertificates certificates =
       new InterceptionCertificates(
@@ -69,8 +81,16 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   /** Instead of the one text. */
   volatile CredentialFields fields;
 
+  volatile DestinationSpec.DestinationKind kind = DestinationSpec.DestinationKind.HTTP;
   volatile ProblemCode undecidable;
   volatile GrantMeter meter = GrantMeter.NONE;
+
+  /** What every request needs besides; nothing if null. */
+  volatile NeededApproval approval;
+
+  /** What people have said about a request, by its hash; those asked for are pending. */
+  final Map<String, Standing> approvals = new ConcurrentHashMap<>();
+
   volatile boolean auditDown;
   volatile boolean http2;
   volatile boolean stopped;
@@ -140,7 +160,8 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
         null);
   }
 
-  private TestGateway(
+  /** With all bounds that callers and upstreams feel. */
+  TestGateway(
       int upstreamPort,
       TrustManagerFactory trust,
       Duration idle,
@@ -176,7 +197,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             keepAlive,
             false,
             Duration.ofSeconds(2));
-    var resolver =
+    resolver =
         new Resolver(
             AddressRules.forDestinations(List.of(Cidr.parse("127.0.0.0/8")), Set.of()),
             this::lookUp,
@@ -190,6 +211,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             this,
             this,
             new Egress(resolver, proxy, resolver),
+            this,
             this,
             live,
             trust,
@@ -261,8 +283,10 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
   }
 
   @Override
-  public boolean isOrigin(String destination, String origin) {
-    return destination.equals("up") && origin.equals("https://" + host + ":" + upstreamPort);
+  public Manner atOrigin(String destination, String origin) {
+    return destination.equals("up") && origin.equals("https://" + host + ":" + upstreamPort)
+        ? kind.manner()
+        : null;
   }
 
   @Override
@@ -274,6 +298,14 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     if (stopped) {
       throw new RefusedException(ProblemCode.STOPPED, "test");
     }
+    if (kind.manner() != Manner.BROKERED) {
+      throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "test");
+    }
+    return allowed(caller, destination, method, path, facts);
+  }
+
+  private Permit allowed(
+      Caller caller, String destination, String method, RequestPath path, RequestFacts facts) {
     if (!destination.equals("up") || !caller.destination().equals("up")) {
       throw new RefusedException(ProblemCode.DESTINATION_UNKNOWN, "test");
     }
@@ -292,7 +324,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
     var target =
         new Destination(
             "up",
-            DestinationSpec.DestinationKind.HTTP,
+            kind,
             true,
             "https://" + host,
             host,
@@ -307,13 +339,21 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
             rewriteBodies,
             Map.of("s", scope),
             rules);
-    return new Permit("s:" + match.pattern(), 1, target, meter);
+    return new Permit("s:" + match.pattern(), 1, target, meter, approval);
   }
 
   @Override
-  public Destination authoriseTunnel(Caller caller, String destination) {
+  public Destination authoriseInterception(Caller caller, String destination) {
     return authorise(caller, destination, "GET", RequestPath.parse("/v1/any"), RequestFacts.UNKNOWN)
         .target();
+  }
+
+  @Override
+  public Permit authoriseTunnel(Caller caller, String destination) {
+    if (stopped) {
+      throw new RefusedException(ProblemCode.STOPPED, "test");
+    }
+    return allowed(caller, destination, "GET", RequestPath.parse("/v1/any"), RequestFacts.UNKNOWN);
   }
 
   @Override
@@ -336,6 +376,40 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Trai
 
   private static CredentialFields of(String text) {
     return CredentialFields.of(SecretValue.of(text));
+  }
+
+  @Override
+  public CompletableFuture<Standing> ask(AskedRequest request) {
+    return CompletableFuture.completedFuture(
+        approvals.computeIfAbsent(request.shown().hashText(), TestGateway::pending));
+  }
+
+  private static Standing pending(String hash) {
+    UUID id = UUID.nameUUIDFromBytes(hash.getBytes(StandardCharsets.US_ASCII));
+    return new Standing(id, ApprovalState.PENDING, Instant.EPOCH);
+  }
+
+  @Override
+  public CompletableFuture<ApprovalStore.Use> use(UUID id, AskedRequest request) {
+    String hash = request.shown().hashText();
+    Standing standing = approvals.get(hash);
+    boolean usable = standing != null && standing.state() == ApprovalState.APPROVED;
+    return CompletableFuture.completedFuture(
+        usable && approvals.remove(hash, standing)
+            ? ApprovalStore.Use.USED
+            : ApprovalStore.Use.GONE);
+  }
+
+  @Override
+  public CompletableFuture<Void> decided(UUID id, Duration most) {
+    return new CompletableFuture<Void>()
+        .completeOnTimeout(null, most.toMillis(), TimeUnit.MILLISECONDS);
+  }
+
+  @Override
+  public CompletableFuture<Optional<Standing>> find(UUID id, Caller caller) {
+    return CompletableFuture.completedFuture(
+        approvals.values().stream().filter(standing -> standing.id().equals(id)).findFirst());
   }
 
   @Override

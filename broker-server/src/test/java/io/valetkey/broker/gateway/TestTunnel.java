@@ -34,6 +34,12 @@ final class TestTunnel implements AutoCloseable {
 
   /** The same with the TLS inside still to begin. */
   static TestTunnel dial(TestGateway gateway, String authority, String token) throws Exception {
+    return dial(gateway, authority, token, trusting(gateway));
+  }
+
+  /** A program that trusts its destination itself. */
+  static TestTunnel dial(TestGateway gateway, String authority, String token, SSLContext trusting)
+      throws Exception {
     TestHttp outer = gateway.proxyCaller();
     outer.send(
         "CONNECT "
@@ -47,12 +53,16 @@ final class TestTunnel implements AutoCloseable {
     if (answer.status() != 200) {
       throw new IOException("refused with " + answer.status());
     }
-    SSLSocket tls = over(outer.socket, gateway, authority.substring(0, authority.indexOf(':')));
+    SSLSocket tls = over(outer.socket, trusting, authority.substring(0, authority.indexOf(':')));
     return new TestTunnel(outer, tls);
   }
 
   /** TLS that is still to begin, with this server name or none. */
   static SSLSocket over(Socket socket, TestGateway gateway, String name) throws Exception {
+    return over(socket, trusting(gateway), name);
+  }
+
+  private static SSLContext trusting(TestGateway gateway) throws Exception {
     KeyStore store = KeyStore.getInstance("PKCS12");
     store.load(null, null);
     store.setCertificateEntry("ca", gateway.certificates.authority().trusted());
@@ -60,6 +70,10 @@ final class TestTunnel implements AutoCloseable {
     trust.init(store);
     SSLContext context = SSLContext.getInstance("TLS");
     context.init(null, trust.getTrustManagers(), null);
+    return context;
+  }
+
+  private static SSLSocket over(Socket socket, SSLContext context, String name) throws Exception {
     var tls =
         (SSLSocket)
             context

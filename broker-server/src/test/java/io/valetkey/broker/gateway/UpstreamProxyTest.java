@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.valetkey.broker.TinyProxy;
+import io.valetkey.broker.policy.DestinationSpec.DestinationKind;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.realparts.NeedsPrograms;
@@ -127,6 +128,39 @@ class UpstreamProxyTest {
     assertThat(answer.header("valetkey-error"))
         .isEqualTo(ProblemCode.UPSTREAM_ADDRESS_REFUSED.code());
     assertThat(proxy.log()).doesNotContain("CONNECT localhost", "CONNECT 169");
+  }
+
+  private TestHttp.Answer connect(String host, String password) throws Exception {
+    gateway(host, password, List.of());
+    gateway.kind = DestinationKind.TUNNEL;
+    try (TestHttp caller = gateway.proxyCaller()) {
+      String at = host + ":" + upstream.port();
+      String bytes = "CONNECT %s HTTP/1.1\r\nHost: %s\r\nProxy-Authorization: Bearer good\r\n\r\n";
+      return caller.send(bytes.formatted(at, at)).read(true);
+    }
+  }
+
+  @Test
+  void tunnel_leadsThroughTheProxyToTheDestination() throws Exception {
+    gateway("localhost", TinyProxy.PASSWORD, List.of());
+    gateway.kind = DestinationKind.TUNNEL;
+    try (TestTunnel tunnel =
+        TestTunnel.dial(gateway, "localhost:" + upstream.port(), "good", CERTIFICATES.trusting())) {
+      assertThat(tunnel.send("GET /any HTTP/1.1\r\nHost: a\r\n\r\n").read().body())
+          .isEqualTo("served");
+      assertThat(gateway.live.cut(exchange -> true)).isOne();
+      await().until(() -> gateway.live.size() == 0 && upstream.closedByPeer.get() == 1);
+    }
+    assertThat(proxy.log()).contains("CONNECT localhost:" + upstream.port());
+    assertThat(gateway.lookups).hasValue(1);
+  }
+
+  @Test
+  void tunnel_thatTheProxyRefuses_isNotOpened() throws Exception {
+    TestHttp.Answer answer = connect("localhost", "wrong");
+    assertThat(answer.status()).isEqualTo(502);
+    assertThat(answer.header("valetkey-error")).isEqualTo(ProblemCode.UPSTREAM_UNREACHABLE.code());
+    assertThat(upstream.connections).hasValue(0);
   }
 
   @Test

@@ -68,6 +68,52 @@ class PolicyStoreTest {
   }
 
   @Test
+  void tunnel_isTheOnlyDestinationOfItsHostAndPort() {
+    String tunnel = "{\"kind\":\"tunnel\",\"origin\":\"%s\"}";
+    String http = Documents.DESTINATION.replace("https://api.openai.com", "%s");
+    for (String origin : List.of("https://api.openai.com", "https://api.openai.com:443")) {
+      assertThat(
+              refusal(() -> put(id(ResourceKind.DESTINATION, "blind"), tunnel.formatted(origin))))
+          .isEqualTo(ProblemCode.CONFLICT);
+    }
+    put(id(ResourceKind.DESTINATION, "blind"), tunnel.formatted("https://api.openai.com:8443"));
+    put(id(ResourceKind.DESTINATION, "other"), tunnel.formatted("https://api.openai.com.test"));
+    put(id(ResourceKind.DESTINATION, "same"), http.formatted("https://api.openai.com"));
+    assertThat(
+            refusal(() ->
+                put(
+                    id(ResourceKind.DESTINATION, "read"),
+                    http.formatted("https://api.openai.com:8443"))))
+        .isEqualTo(ProblemCode.CONFLICT);
+    assertThat(
+            refusal(() ->
+                put(
+                    id(ResourceKind.DESTINATION, "blind-too"),
+                    tunnel.formatted("https://api.openai.com:8443"))))
+        .isEqualTo(ProblemCode.CONFLICT);
+  }
+
+  @Test
+  void scope_isOfTheKindOfItsDestination() {
+    put(
+        id(ResourceKind.DESTINATION, "blind"),
+        "{\"kind\":\"tunnel\",\"origin\":\"https://vcs.test\"}");
+    assertThat(refusal(() -> put(ResourceId.scope("blind", "all"), Documents.SCOPE)))
+        .isEqualTo(ProblemCode.INVALID_FIELD);
+    assertThat(refusal(() -> put(ResourceId.scope("openai", "all"), "{\"tunnel\":true}")))
+        .isEqualTo(ProblemCode.INVALID_FIELD);
+    put(ResourceId.scope("blind", "all"), "{\"tunnel\":true}");
+    long version = store.get(id(ResourceKind.DESTINATION, "blind")).orElseThrow().version();
+    assertThat(
+            refusal(() ->
+                put(
+                    id(ResourceKind.DESTINATION, "blind"),
+                    Documents.DESTINATION.replace("api.openai.com", "vcs.test"),
+                    versions(version))))
+        .isEqualTo(ProblemCode.CONFLICT);
+  }
+
+  @Test
   void put_afterDeletion_neverUsesAVersionAgain() {
     ResourceId id = ResourceId.scope("openai", "chat");
     long first = store.get(id).orElseThrow().version();

@@ -122,6 +122,7 @@ class ResourceJsonTest {
           DESTINATION | {"kind":"lease","origin":"https://a","credential":{"source":"vault-dynamic","mount":"m","role":"r","engine":"oracle"}} | /credential/engine | invalid_value
           SCOPE | {"lease":{"maxLive":"3"}}                                           | /lease/maxLive            | wrong_type
           SCOPE | {"lease":{},"allow":[]}                                             | /allow                    | unknown_field
+          SCOPE | {"tunnel":true,"allow":[]}                                          | /allow                    | unknown_field
           DESTINATION | {"kind":"","origin":"https://a","credential":{"source":"file","name":"f"}} | /kind | invalid_value
           DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":""}} | /credential/source | unsupported
           DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":null}} | /credential/source | required

@@ -338,6 +338,43 @@ class ResourceValidatorTest {
     assertThat(pointers(kind, document)).containsExactly(pointer);
   }
 
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      nullValues = "-",
+      textBlock =
+          """
+          {"kind":"tunnel","origin":"https://a.test"}                                       | -
+          {"kind":"tunnel","origin":"https://a.test:8443","maxStream":"1h","enabled":false} | -
+          {"kind":"tunnel","origin":"https://192.0.2.1"}                                    | /origin
+          {"kind":"tunnel","origin":"https://[2001:db8::1]:443"}                            | /origin
+          {"kind":"tunnel","origin":"https://a.test/"}                                      | /origin
+          {"kind":"tunnel","origin":"https://A.test"}                                       | /origin
+          {"kind":"tunnel","origin":"https://a.test."}                                      | /origin
+          {"kind":"tunnel","origin":"ssh://a.test:22"}                                      | /origin
+          {"kind":"tunnel","origin":"https://a.test","maxStream":"25h"}                     | /maxStream
+          {"kind":"tunnel","origin":"https://a.test","credential":{"source":"file","name":"f"}} | /credential
+          {"kind":"tunnel","origin":"https://a.test","slot":{"header":"x-a"}}               | /slot
+          {"kind":"tunnel","origin":"https://a.test","timeout":"1s"}                        | /timeout
+          {"kind":"tunnel","origin":"https://a.test","maxRequestBody":"1MiB"}               | /maxRequestBody
+          {"kind":"tunnel","origin":"https://a.test","http2":true}                          | /http2
+          {"kind":"tunnel","origin":"https://a.test","audit":"full"}                        | /audit
+          {"kind":"tunnel","origin":"https://a.test","rewriteBodies":true}                  | /rewriteBodies
+          """)
+  void check_ofATunnel_refusesWhatWouldHaveToBeRead(String document, String pointer) {
+    assertThat(pointers(ResourceKind.DESTINATION, document))
+        .isEqualTo(pointer == null ? List.of() : List.of(pointer));
+  }
+
+  @Test
+  void check_ofAScopeForTunnels_takesTrueAndNothingBeside() {
+    assertThat(pointers(ResourceKind.SCOPE, "{\"tunnel\":true,\"maxTokenTtl\":\"1m\"}")).isEmpty();
+    assertThat(pointers(ResourceKind.SCOPE, "{\"tunnel\":false}")).containsExactly("/tunnel");
+    assertThat(pointers(ResourceKind.SCOPE, "{\"tunnel\":true,\"lease\":{}}"))
+        .containsExactly("/tunnel");
+  }
+
   private List<String> originErrors(String origin) {
     return validator
         .check(

@@ -82,6 +82,11 @@ final class StopStage implements AutoCloseable {
     upstream.createContext(path, handler);
   }
 
+  /** The file with the authority that the upstream's certificate is of. */
+  Path authority() {
+    return Path.of(settings.get("valetkey.gateway.trusted-certificates"));
+  }
+
   int upstreamPort() {
     return upstream.getAddress().getPort();
   }
@@ -124,8 +129,14 @@ final class StopStage implements AutoCloseable {
 
   /** An access token by the ordinary way. */
   String token(RunningBroker broker, String agent) throws Exception {
-    Tokens.Answer answer =
-        Tokens.ask(broker.url(), Tokens.exchange(issuer.token(agent, broker.url())));
+    return token(broker, agent, "openai");
+  }
+
+  /** An access token of this agent for this destination. */
+  String token(RunningBroker broker, String agent, String destination) throws Exception {
+    Map<String, String> form = Tokens.exchange(issuer.token(agent, broker.url()));
+    form.put("audience", destination);
+    Tokens.Answer answer = Tokens.ask(broker.url(), form);
     if (!answer.hasToken()) {
       throw new AssertionError(answer.http().body());
     }
