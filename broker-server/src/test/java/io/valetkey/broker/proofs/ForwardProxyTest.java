@@ -11,10 +11,7 @@ import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Map;
-import javax.net.ssl.SNIHostName;
-import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSocket;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -70,41 +67,7 @@ class ForwardProxyTest {
   }
 
   private SSLSocket tunnel(String token) throws IOException {
-    Socket outer = toProxy();
-    outer
-        .getOutputStream()
-        .write(
-            ("CONNECT "
-                    + origin()
-                    + " HTTP/1.1\r\nHost: "
-                    + origin()
-                    + "\r\nProxy-Authorization: Bearer "
-                    + token
-                    + "\r\n\r\n")
-                .getBytes(StandardCharsets.ISO_8859_1));
-    StringBuilder head = new StringBuilder();
-    while (!head.toString().endsWith("\r\n\r\n")) {
-      int c = outer.getInputStream().read();
-      if (c < 0) {
-        throw new IOException("closed after " + head);
-      }
-      head.append((char) c);
-    }
-    if (!head.toString().startsWith("HTTP/1.1 200")) {
-      throw new IOException(head.toString());
-    }
-    var tls =
-        (SSLSocket)
-            TestAuthority.trusting(folder.resolve("ca.pem"))
-                .getSocketFactory()
-                .createSocket(outer, "localhost", stage.upstreamPort(), true);
-    SSLParameters parameters = tls.getSSLParameters();
-    parameters.setEndpointIdentificationAlgorithm("HTTPS");
-    // Java sends no name without a dot by itself.
-    parameters.setServerNames(List.of(new SNIHostName("localhost")));
-    tls.setSSLParameters(parameters);
-    tls.startHandshake();
-    return tls;
+    return ConnectedTunnel.open(toProxy(), stage.upstreamPort(), token, folder.resolve("ca.pem"));
   }
 
   private String get(String path, String more) {

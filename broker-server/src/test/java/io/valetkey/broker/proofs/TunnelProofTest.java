@@ -6,7 +6,6 @@ import static org.awaitility.Awaitility.await;
 
 import io.valetkey.broker.Policies;
 import io.valetkey.broker.RunningBroker;
-import io.valetkey.realparts.TestAuthority;
 import java.io.IOException;
 import java.net.Socket;
 import java.net.URI;
@@ -17,8 +16,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import javax.net.ssl.SNIHostName;
-import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSocket;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -89,36 +86,7 @@ class TunnelProofTest {
   private SSLSocket tunnel(String token) throws IOException {
     Socket outer = new Socket("127.0.0.1", port);
     outer.setSoTimeout(30_000);
-    outer
-        .getOutputStream()
-        .write(
-            ("CONNECT %s HTTP/1.1\r\nHost: %s\r\nProxy-Authorization: Bearer %s\r\n\r\n"
-                    .formatted(origin(), origin(), token))
-                .getBytes(StandardCharsets.ISO_8859_1));
-    StringBuilder head = new StringBuilder();
-    while (!head.toString().endsWith("\r\n\r\n")) {
-      int c = outer.getInputStream().read();
-      if (c < 0) {
-        throw new IOException("closed after " + head);
-      }
-      head.append((char) c);
-    }
-    if (!head.toString().startsWith("HTTP/1.1 200")) {
-      outer.close();
-      throw new IOException(head.toString());
-    }
-    var tls =
-        (SSLSocket)
-            TestAuthority.trusting(stage.authority())
-                .getSocketFactory()
-                .createSocket(outer, "localhost", stage.upstreamPort(), true);
-    SSLParameters parameters = tls.getSSLParameters();
-    parameters.setEndpointIdentificationAlgorithm("HTTPS");
-    // Java sends no name without a dot by itself.
-    parameters.setServerNames(List.of(new SNIHostName("localhost")));
-    tls.setSSLParameters(parameters);
-    tls.startHandshake();
-    return tls;
+    return ConnectedTunnel.open(outer, stage.upstreamPort(), token, stage.authority());
   }
 
   private String ask(SSLSocket tunnel, String path) throws IOException {
