@@ -24,6 +24,9 @@ class Http2SpecTest {
   private static final TestCertificates CERTIFICATES = new TestCertificates();
   private static final int CASES = 145;
 
+  private static final String LENGTH =
+      "http2/8.1.2.6 Sends a HEADERS frame with the \"content-length\" header field which ";
+
   /** What the engine does differently, by case, and why that may be so. */
   private static final Map<String, String> DEVIATIONS =
       Map.of(
@@ -32,7 +35,14 @@ class Http2SpecTest {
           "http2/5.1 closed: Sends a HEADERS frame",
           "the stream is reset again, where the connection should end",
           "http2/5.1.1 Sends stream identifier that is numerically smaller than previous",
-          "a head on a stream that was passed over is taken for one that came late");
+          "a head on a stream that was passed over is taken for one that came late",
+          // The judge sends no token, so each of its requests is refused, and a refusal may be
+          // whole before the body has come (RFC 9113 section 8.1). A body of the wrong length that
+          // is awaited is the matter of Http2Test.
+          LENGTH + "does not equal the DATA frame payload length",
+          "the refusal is there before the body",
+          LENGTH + "does not equal the sum of the multiple DATA frames payload length",
+          "the refusal is there before the body");
 
   @TempDir private Path folder;
 

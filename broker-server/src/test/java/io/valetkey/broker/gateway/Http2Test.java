@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import io.valetkey.broker.problem.ProblemCode;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -63,6 +64,33 @@ class Http2Test {
 
     assertThat(caller.answer(stream).body()).isEqualTo("<abc>");
     assertThat(upstream.requests.getFirst().values("content-length")).containsExactly("3");
+  }
+
+  @Test
+  void bodyOfAnotherLengthThanDeclared_isReset_andNeverWholeAtTheUpstream() throws Exception {
+    var whole = new CopyOnWriteArrayList<String>();
+    upstream.script =
+        (request, out) -> {
+          String body = request.text();
+          if (body.length() == 3) {
+            whole.add(body);
+          }
+          TestUpstream.ok(out, body);
+        };
+    for (String[] parts :
+        new String[][] {{"ab"}, {"abcd"}, {"ab", "c", ""}, {"ab", "cd"}, {"a", "b"}}) {
+      int stream = caller.request(false, "POST", "/d/up/v1/a", "content-length", "3");
+      for (int i = 0; i < parts.length; i++) {
+        caller.data(stream, i == parts.length - 1, parts[i]);
+      }
+      TestHttp2.Answer answer = caller.answer(stream);
+      if (String.join("", parts).length() == 3) {
+        assertThat(answer.body()).isEqualTo("abc");
+      } else {
+        assertThat(answer.reset()).as(answer.toString()).isEqualTo(1);
+      }
+    }
+    assertThat(whole).containsExactly("abc");
   }
 
   @Test
