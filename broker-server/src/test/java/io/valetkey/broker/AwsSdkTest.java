@@ -111,6 +111,11 @@ class AwsSdkTest {
         destination(port, "s3"),
         "{\"methods\":[\"GET\",\"HEAD\",\"PUT\",\"POST\",\"DELETE\"],"
             + "\"paths\":[\"/reports\",\"/reports/**\"]}");
+    world.destination(
+        "keys",
+        destination(port, "s3").replaceFirst("\\{", "{\"rawPath\":true,"),
+        "{\"methods\":[\"GET\",\"HEAD\",\"PUT\",\"POST\",\"DELETE\"],"
+            + "\"paths\":[\"/reports\",\"/reports/odd/**\"]}");
     world.destination("dynamodb", destination(port, "dynamodb"), BrokeredWorld.rule("POST", "/"));
   }
 
@@ -155,6 +160,41 @@ class AwsSdkTest {
             """,
             "s3");
     assertThat(said.lines()).containsExactly("['a b/c+']", "0", "True");
+  }
+
+  /** What the key names is what comes back, so the signature is over the bytes that were sent. */
+  @Test
+  void s3_whereTheDestinationTakesRawPaths_anyKeyWorksBelowThePrefixAndNoOther() throws Exception {
+    String said =
+        agent(
+            """
+            keys = ["a//b", "/lead", "a%2Fb", "a%252Fb", "50%", "a b", "\\u00fc", "a+b", "a=b", "a;b=c", "a\\\\b", "a?b#c", "~a_b-c.d",
+                    "a&b$c@d:e,f'g(h)!*", "..x/.y/z..", "trailing/", "//"]
+            for name in keys:
+                s3.put_object(Bucket="reports", Key="odd/" + name, Body=name.encode())
+            for name in keys:
+                got = s3.get_object(Bucket="reports", Key="odd/" + name)["Body"].read()
+                assert got == name.encode(), (name, got)
+            s3.upload_fileobj(io.BytesIO(b"x" * (6 << 20)), "reports", "odd/parts//of it",
+                Config=TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=5 << 20, use_threads=False))
+            s3.copy_object(Bucket="reports", Key="odd/copy//", CopySource={"Bucket": "reports", "Key": "odd/a//b"})
+            listed = [o["Key"] for o in s3.list_objects_v2(Bucket="reports", Prefix="odd/", MaxKeys=100)["Contents"]]
+            assert set("odd/" + name for name in keys) | {"odd/parts//of it", "odd/copy//"} == set(listed), listed
+            for name in ("odd", "/odd/a", "odd/../plain", "odd/%2e%2e/plain", "odd/..\\\\..\\\\plain", "od%64/a", "other/a"):
+                try:
+                    s3.put_object(Bucket="reports", Key=name, Body=b"x")
+                    print("done", name)
+                except botocore.exceptions.ClientError as e:
+                    print(e.response["ResponseMetadata"]["HTTPStatusCode"])
+            try:
+                s3.copy_object(Bucket="reports", Key="odd/stolen", CopySource="reports//odd/../x")
+                print("done")
+            except botocore.exceptions.ClientError as e:
+                print(e.response["ResponseMetadata"]["HTTPStatusCode"])
+            """,
+            "keys");
+    assertThat(said.lines())
+        .containsExactly("403", "403", "400", "400", "400", "403", "403", "400");
   }
 
   @Test

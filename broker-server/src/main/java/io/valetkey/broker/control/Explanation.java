@@ -229,7 +229,7 @@ public final class Explanation {
                 + ": it takes no requests. Ask without a method whether it may be used");
       }
       current = "path";
-      RequestPath path = question.path();
+      RequestPath path = destination.rules().read(question.path());
       note("path", "passed", "It has one reading");
       current = "rule";
       ScopeRules.Answer found =

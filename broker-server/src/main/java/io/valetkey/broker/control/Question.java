@@ -96,11 +96,11 @@ public final class Question {
   }
 
   /**
-   * The path in its one reading.
+   * The path; whether the destination takes it, its rules say.
    *
    * @throws RefusedException if it has none
    */
   RequestPath path() {
-    return RequestPath.parse(String.valueOf(path));
+    return RequestPath.receive(String.valueOf(path));
   }
 }

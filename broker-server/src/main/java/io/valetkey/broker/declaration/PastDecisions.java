@@ -106,7 +106,7 @@ final class PastDecisions {
                 holder,
                 use.destination(),
                 Objects.requireNonNull(use.method()),
-                RequestPath.parse(path)));
+                RequestPath.receive(path)));
   }
 
   private static Holder holder(PastUse use, Set<String> scopes) {

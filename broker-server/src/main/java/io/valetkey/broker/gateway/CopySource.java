@@ -21,7 +21,7 @@ record CopySource(RequestPath path, @Nullable String sentQuery) implements Reque
     int query = header.indexOf('?');
     String key = query < 0 ? header : header.substring(0, query);
     return new CopySource(
-        RequestPath.parse(key.startsWith("/") ? key : "/" + key),
+        RequestPath.receive(key.startsWith("/") ? key : "/" + key),
         query < 0 ? null : header.substring(query + 1));
   }
 

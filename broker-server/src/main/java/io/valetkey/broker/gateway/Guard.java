@@ -40,7 +40,7 @@ final class Guard {
    * @param way how it came in
    * @param destination the name in the path or the host, not known to exist; where the way {@link
    *     Way#namesDestination names no destination} the origin instead, which is never a name
-   * @param path what is matched and sent upstream
+   * @param path what is matched and sent upstream; a raw one only for a destination that takes such
    * @param query what followed the question mark, or null
    */
   record Accepted(
@@ -167,7 +167,7 @@ final class Guard {
         way,
         head.method(),
         destination,
-        RequestPath.parse(path.isEmpty() ? "/" : path),
+        RequestPath.receive(path.isEmpty() ? "/" : path),
         query(pathAndQuery),
         head.fields());
   }
@@ -215,7 +215,7 @@ final class Guard {
     int slash = path.indexOf('/', PREFIX.length());
     String name = path.substring(PREFIX.length(), slash < 0 ? path.length() : slash);
     // A destination without a path means its root, the only reading it can have.
-    RequestPath rest = RequestPath.parse(slash < 0 ? "/" : path.substring(slash));
+    RequestPath rest = RequestPath.receive(slash < 0 ? "/" : path.substring(slash));
     if (!isName(name)) {
       throw new RefusedException(ProblemCode.INVALID_PATH, "the destination is not a name");
     }

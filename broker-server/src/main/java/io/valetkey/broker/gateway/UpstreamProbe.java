@@ -150,7 +150,10 @@ final class UpstreamProbe {
     Fields fields = new Fields();
     fields.add("Host", target.host());
     fields.add("User-Agent", "valetkey-self-test");
-    return Guard.accept(new Guard.Head(method, "/d/" + target.name() + path, fields));
+    Guard.Accepted accepted =
+        Guard.accept(new Guard.Head(method, "/d/" + target.name() + path, fields));
+    var _ = target.rules().read(accepted.path());
+    return accepted;
   }
 
   private Caller nobody() {

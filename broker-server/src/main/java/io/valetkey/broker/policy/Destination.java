@@ -183,7 +183,7 @@ public record Destination(
         spec.audit() == DestinationSpec.AuditDetail.FULL,
         Boolean.TRUE.equals(spec.rewriteBodies()),
         Map.copyOf(scopes),
-        rules(scopes, Injection.compile(spec)));
+        rules(scopes, Injection.compile(spec), Boolean.TRUE.equals(spec.rawPath())));
   }
 
   /** The port of an origin, the usual one if it names none. */
@@ -247,7 +247,8 @@ public record Destination(
         : LeaseEngine.of(spec.origin());
   }
 
-  private static ScopeRules rules(Map<String, ScopeSpec> scopes, Injection injection) {
+  private static ScopeRules rules(
+      Map<String, ScopeSpec> scopes, Injection injection, boolean rawPath) {
     Map<String, List<ScopeSpec.Rule>> rules = new TreeMap<>();
     Map<String, ApprovalTerms> approvals = new HashMap<>();
     scopes.forEach((scope, spec) -> {
@@ -256,7 +257,7 @@ public record Destination(
         approvals.put(scope, ApprovalTerms.compile(spec.approval()));
       }
     });
-    return new ScopeRules(rules, injection.replaced(), approvals);
+    return new ScopeRules(rules, injection.replaced(), approvals, rawPath);
   }
 
   /** Where the upstream is, with the port even if it is the usual one. */
@@ -270,7 +271,8 @@ public record Destination(
   }
 
   Destination with(Map<String, ScopeSpec> newScopes) {
-    return with(maxRequestBody, Map.copyOf(newScopes), rules(newScopes, injection));
+    return with(
+        maxRequestBody, Map.copyOf(newScopes), rules(newScopes, injection, rules.readsRawPaths()));
   }
 
   private Destination with(long maxBody, Map<String, ScopeSpec> itsScopes, ScopeRules itsRules) {

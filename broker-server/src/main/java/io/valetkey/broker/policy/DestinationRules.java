@@ -97,6 +97,11 @@ final class DestinationRules {
     if (spec.signing() != null && Boolean.TRUE.equals(spec.http2())) {
       errors.invalid("/http2", "must be left out: what is signed is sent by HTTP/1.1");
     }
+    if (Boolean.TRUE.equals(spec.rawPath())
+        && spec.signing() != null
+        && !spec.signing().service().equals("s3")) {
+      errors.invalid("/rawPath", "must be left out: of AWS, only S3 signs paths as they are");
+    }
     if (spec.maxRequestBody() != null && spec.maxRequestBody().bytes() > MOST_BODY) {
       errors.invalid("/maxRequestBody", "must be at most 1GiB");
     }

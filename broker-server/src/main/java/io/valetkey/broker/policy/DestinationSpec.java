@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
  * @param audit whether every allowed request is a record of its own; {@code aggregated} if absent
  * @param rewriteBodies whether the origin is replaced by the destination's address at the gateway
  *     in texts that the upstream answers; false if absent
+ * @param rawPath whether the upstream takes paths as bytes, so that rules are prefixes of them;
+ *     false if absent
  * @param enabled whether it can be reached at all; true if absent
  */
 public record DestinationSpec(
@@ -39,6 +41,7 @@ public record DestinationSpec(
     @Nullable Boolean http2,
     @Nullable AuditDetail audit,
     @Nullable Boolean rewriteBodies,
+    @Nullable Boolean rawPath,
     @Nullable Boolean enabled)
     implements ResourceSpec {
 

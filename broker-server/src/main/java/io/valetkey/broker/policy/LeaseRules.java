@@ -60,6 +60,7 @@ final class LeaseRules {
     refuse("/http2", spec.http2(), errors);
     refuse("/audit", spec.audit(), errors);
     refuse("/rewriteBodies", spec.rewriteBodies(), errors);
+    refuse("/rawPath", spec.rawPath(), errors);
   }
 
   private static void checkParameters(

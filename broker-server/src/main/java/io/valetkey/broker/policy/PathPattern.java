@@ -11,6 +11,9 @@ import java.util.List;
  *
  * <p>Literals obey the rules of {@link RequestPath} and are compared after decoding once, so {@code
  * %2A} is a literal star.
+ *
+ * <p>A <em>raw</em> pattern, for destinations that take paths as bytes, is all literal but for a
+ * {@code **} at its end for one or more bytes, and its literals are compared as they are written.
  */
 public final class PathPattern {
 
@@ -25,10 +28,14 @@ public final class PathPattern {
 
     /** One or more remaining segments. */
     record Rest() implements Part {}
+
+    /** One or more remaining bytes: the end of a prefix of raw paths. */
+    record Tail() implements Part {}
   }
 
   private static final Part ONE = new Part.One();
   private static final Part REST = new Part.Rest();
+  private static final Part TAIL = new Part.Tail();
 
   private final String text;
   private final List<Part> parts;
@@ -58,6 +65,31 @@ public final class PathPattern {
     return new PathPattern(text, List.copyOf(parts));
   }
 
+  /**
+   * Compiles a raw pattern.
+   *
+   * @throws IllegalArgumentException with one sentence for the person who wrote it
+   */
+  static PathPattern parseRaw(String text) {
+    boolean prefix = text.endsWith("/**");
+    String literal = prefix ? text.substring(0, text.length() - 2) : text;
+    if (literal.indexOf('*') >= 0) {
+      throw new IllegalArgumentException(
+          "Where the destination has rawPath, a '*' can only stand in a final '/**'.");
+    }
+    String[] segments;
+    try {
+      segments = RawSegments.of(literal);
+    } catch (RefusedException e) {
+      throw new IllegalArgumentException("No request could match this: " + e.detail() + ".", e);
+    }
+    List<Part> parts = new ArrayList<>(segments.length);
+    for (int i = 0; i < segments.length; i++) {
+      parts.add(prefix && i == segments.length - 1 ? TAIL : new Part.Literal(segments[i]));
+    }
+    return new PathPattern(text, List.copyOf(parts));
+  }
+
   /** The pattern as it was written. */
   public String text() {
     return text;
@@ -80,6 +112,7 @@ public final class PathPattern {
             case Part.Literal(String literal) -> literal.equals(segment);
             case Part.One() -> !segment.isEmpty();
             case Part.Rest() -> true;
+            case Part.Tail() -> shared < path.size() - 1 || !segment.isEmpty();
           };
       if (!fits) {
         break;
@@ -94,7 +127,9 @@ public final class PathPattern {
     if (sharedPrefix(path) < parts.size()) {
       return false;
     }
-    return parts.size() == path.size() || parts.getLast() instanceof Part.Rest;
+    return parts.size() == path.size()
+        || parts.getLast() instanceof Part.Rest
+        || parts.getLast() instanceof Part.Tail;
   }
 
   @Override

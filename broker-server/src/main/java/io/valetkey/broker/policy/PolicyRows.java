@@ -66,6 +66,14 @@ final class PolicyRows {
     return allWhere("managed_by IS NULL", null, limit);
   }
 
+  /** All scopes of a destination. */
+  List<StoredResource> scopesOf(String destination) {
+    return jdbc.sql("SELECT * FROM scope WHERE destination = ? ORDER BY name")
+        .param(destination)
+        .query((row, number) -> resource(row, ResourceKind.SCOPE))
+        .list();
+  }
+
   /** Everything. */
   List<StoredResource> all(int limit) {
     return allWhere("TRUE", null, limit);

@@ -86,12 +86,26 @@ final class ReferenceRules {
 
   /** A scope says what its kind of destination can do, in the field that is for it. */
   private void checkScopeFits(String destination, ScopeSpec scope, Errors errors) {
-    Manner manner = manner(destination);
-    if (manner == null) {
+    DestinationSpec spec = destination(destination);
+    if (spec == null) {
       return;
     }
+    checkPatternsFit(isRaw(spec), scope, errors);
+    Manner manner = spec.kind().manner();
     require("/lease", scope.lease() != null, manner, Manner.LEASED, errors);
     require("/tunnel", scope.tunnel() != null, manner, Manner.TUNNELLED, errors);
+  }
+
+  private static void checkPatternsFit(boolean raw, ScopeSpec scope, Errors errors) {
+    for (int i = 0; i < scope.allow().size(); i++) {
+      List<String> paths = scope.allow().get(i).paths();
+      for (int j = 0; j < paths.size(); j++) {
+        String problem = ResourceValidator.patternError(paths.get(j), raw);
+        if (problem != null) {
+          errors.invalid("/allow/" + i + "/paths/" + j, problem);
+        }
+      }
+    }
   }
 
   private static void require(
@@ -103,15 +117,23 @@ final class ReferenceRules {
     }
   }
 
+  private static boolean isRaw(DestinationSpec spec) {
+    return Boolean.TRUE.equals(spec.rawPath());
+  }
+
   /** How the destination is used; null if there is none, which is somebody else's to say. */
   private @Nullable Manner manner(String destination) {
-    return rows.find(ResourceId.of(ResourceKind.DESTINATION, destination))
+    DestinationSpec spec = destination(destination);
+    return spec == null ? null : spec.kind().manner();
+  }
+
+  private @Nullable DestinationSpec destination(String name) {
+    return rows.find(ResourceId.of(ResourceKind.DESTINATION, name))
         .map(stored -> (DestinationSpec) json.read(ResourceKind.DESTINATION, stored.spec()))
-        .map(spec -> spec.kind().manner())
         .orElse(null);
   }
 
-  /** Scopes of another kind would mean nothing. */
+  /** Scopes of another kind would mean nothing, nor would paths that no request can have. */
   private void checkScopesFit(String name, DestinationSpec destination) {
     String other =
         switch (destination.kind().manner()) {
@@ -121,6 +143,20 @@ final class ReferenceRules {
         };
     refuseIfAny(
         "scopes of the other kind", names("scope WHERE destination = ? AND " + other, name));
+    boolean raw = isRaw(destination);
+    refuseIfAny(
+        raw ? "scopes with other patterns than prefixes" : "scopes with raw paths",
+        rows.scopesOf(name).stream()
+            .filter(stored -> hasOtherPatterns(stored, raw))
+            .map(stored -> stored.id().name())
+            .toList());
+  }
+
+  private boolean hasOtherPatterns(StoredResource stored, boolean raw) {
+    ScopeSpec scope = (ScopeSpec) json.read(ResourceKind.SCOPE, stored.spec());
+    return scope.allow().stream()
+        .flatMap(rule -> rule.paths().stream())
+        .anyMatch(path -> ResourceValidator.patternError(path, raw) != null);
   }
 
   /**

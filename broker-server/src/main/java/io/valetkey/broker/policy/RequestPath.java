@@ -7,9 +7,11 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The path of one request in the only form that we accept, as segments that were decoded once.
+ * The path of one request in the only form that we accept, as segments that were decoded once; or,
+ * for destinations that take paths as bytes, as those bytes.
  *
  * <p>A path that has more than one reading is refused and never repaired: what is matched is
  * exactly what is sent, and no upstream can read it differently. Accepted is RFC 3986 {@code
@@ -24,6 +26,9 @@ import java.util.List;
  * <p>One trailing slash is allowed and significant: the last segment is then empty. {@code /} is
  * one empty segment.
  *
+ * <p>A <em>raw</em> path is one that {@link RawSegments} lets pass. Its segments are the very bytes
+ * between the slashes, of which any can be empty.
+ *
  * @see <a href="https://www.rfc-editor.org/rfc/rfc3986#section-3.3">RFC 3986 section 3.3</a>
  */
 public final class RequestPath {
@@ -33,10 +38,47 @@ public final class RequestPath {
 
   private final String raw;
   private final String[] segments;
+  private final @Nullable RefusedException notCanonical;
 
-  private RequestPath(String raw, String[] segments) {
+  private RequestPath(String raw, String[] segments, @Nullable RefusedException notCanonical) {
     this.raw = raw;
     this.segments = segments;
+    this.notCanonical = notCanonical;
+  }
+
+  /**
+   * Reads a path of which it is not known yet whether its destination takes raw ones: as a
+   * canonical one if it is that, else as a raw one. {@link #readAs} says whether it will do.
+   *
+   * @param rawPath the path as it was received, without a query
+   * @throws RefusedException with {@link ProblemCode#INVALID_PATH} if it is neither
+   */
+  public static RequestPath receive(String rawPath) {
+    try {
+      return parse(rawPath);
+    } catch (RefusedException notCanonical) {
+      try {
+        return new RequestPath(rawPath, RawSegments.of(rawPath), notCanonical);
+      } catch (RefusedException neither) {
+        throw notCanonical;
+      }
+    }
+  }
+
+  /**
+   * The path in the form that a destination's rules are about.
+   *
+   * @param rawForm whether the destination takes paths as bytes
+   * @throws RefusedException with {@link ProblemCode#INVALID_PATH} if it does not have that form
+   */
+  RequestPath readAs(boolean rawForm) {
+    if (rawForm) {
+      return new RequestPath(raw, RawSegments.of(raw), notCanonical);
+    }
+    if (notCanonical != null) {
+      throw notCanonical;
+    }
+    return this;
   }
 
   /**
@@ -60,7 +102,7 @@ public final class RequestPath {
       }
       segments.add(read(segment));
       if (last) {
-        return new RequestPath(rawPath, segments.toArray(new String[0]));
+        return new RequestPath(rawPath, segments.toArray(new String[0]), null);
       }
       start = end + 1;
     }
@@ -71,7 +113,7 @@ public final class RequestPath {
     return segments.length;
   }
 
-  /** A segment, decoded once; only the last one can be empty. */
+  /** A segment, decoded once, of which only the last one can be empty; its bytes if it is raw. */
   public String segment(int index) {
     return segments[index];
   }
@@ -154,12 +196,12 @@ public final class RequestPath {
     }
   }
 
-  private static boolean isLetterOrDigit(char c) {
+  static boolean isLetterOrDigit(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
   }
 
   /** The value of an ASCII hexadecimal digit, or −1; {@link Character#digit} takes others too. */
-  private static int hexDigit(char c) {
+  static int hexDigit(char c) {
     return c < 0x80 ? Character.digit(c, 16) : -1;
   }
 

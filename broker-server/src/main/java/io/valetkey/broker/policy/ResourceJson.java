@@ -121,6 +121,7 @@ public final class ResourceJson {
         fields.flag("http2"),
         fields.choice("audit", AuditDetail.class),
         fields.flag("rewriteBodies"),
+        fields.flag("rawPath"),
         fields.flag("enabled"));
   }
 

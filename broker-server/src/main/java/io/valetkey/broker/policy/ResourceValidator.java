@@ -141,9 +141,20 @@ public final class ResourceValidator {
     ConditionRules.check(pointer, rule, errors);
   }
 
+  /** One of the two kinds; which one it has to be, the destination says. */
   private static @Nullable String checkPattern(String pattern) {
+    String problem = patternError(pattern, false);
+    return problem == null || patternError(pattern, true) == null ? null : problem;
+  }
+
+  /**
+   * What is wrong with a path pattern; null if nothing is.
+   *
+   * @param raw whether its destination takes paths as bytes
+   */
+  static @Nullable String patternError(String pattern, boolean raw) {
     try {
-      PathPattern.parse(pattern);
+      var _ = raw ? PathPattern.parseRaw(pattern) : PathPattern.parse(pattern);
       return null;
     } catch (IllegalArgumentException e) {
       return e.getMessage();

@@ -3,6 +3,8 @@ package io.valetkey.broker.policy;
 import io.valetkey.broker.condition.Part;
 import io.valetkey.broker.condition.RuleConditions;
 import io.valetkey.broker.condition.Verdict;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -106,6 +108,7 @@ public final class ScopeRules {
 
   private final Node root = new Node();
   private final List<Rule> all = new ArrayList<>();
+  private final boolean rawPath;
 
   /** Compiles the rules of a destination that sends all other headers as they came. */
   public ScopeRules(Map<String, List<ScopeSpec.Rule>> rulesByScope) {
@@ -121,19 +124,22 @@ public final class ScopeRules {
    * @throws IllegalArgumentException if a method or a path is not one, with a sentence that says so
    */
   public ScopeRules(Map<String, List<ScopeSpec.Rule>> rulesByScope, Set<String> hiddenHeaders) {
-    this(rulesByScope, hiddenHeaders, Map.of());
+    this(rulesByScope, hiddenHeaders, Map.of(), false);
   }
 
   /**
-   * The same, where somebody has to approve the requests of some scopes.
+   * The same, where somebody has to approve the requests of some scopes, or paths are bytes.
    *
    * @param approvals on which terms, by the scope's name
+   * @param rawPath whether the destination takes paths as bytes
    * @throws IllegalArgumentException as above
    */
   public ScopeRules(
       Map<String, List<ScopeSpec.Rule>> rulesByScope,
       Set<String> hiddenHeaders,
-      Map<String, ApprovalTerms> approvals) {
+      Map<String, ApprovalTerms> approvals,
+      boolean rawPath) {
+    this.rawPath = rawPath;
     rulesByScope.forEach((scope, rules) -> {
       ApprovalTerms approval = approvals.get(scope);
       long most = approval == null ? Long.MAX_VALUE : ApprovalTerms.MOST_BODY;
@@ -152,10 +158,24 @@ public final class ScopeRules {
                   ? new Match(scope, path, id, most, approval)
                   : new Match(
                       scope, path, id + "#" + i, Math.min(most, conditions.maxBody()), approval);
-          add(new Rule(match, PathPattern.parse(path), methods, conditions));
+          PathPattern pattern = rawPath ? PathPattern.parseRaw(path) : PathPattern.parse(path);
+          add(new Rule(match, pattern, methods, conditions));
         }
       }
     });
+  }
+
+  /**
+   * The path in the form that these rules are about.
+   *
+   * @throws RefusedException {@link ProblemCode#INVALID_PATH} if it does not have that form
+   */
+  public RequestPath read(RequestPath received) {
+    return received.readAs(rawPath);
+  }
+
+  boolean readsRawPaths() {
+    return rawPath;
   }
 
   /**
@@ -167,19 +187,23 @@ public final class ScopeRules {
    * @param allowedScopes whether a scope counts
    * @return the rule, if one allows the request; else whether that is for want of a part of it or
    *     for its conditions; null if no rule allows the method on the path
+   * @throws RefusedException as {@link #read}
    */
   public @Nullable Answer match(Attempt attempt, Predicate<String> allowedScopes) {
+    RequestPath path = read(attempt.path());
     int bit = bit(attempt.method());
-    return bit == 0 ? null : match(root, 0, bit, attempt, allowedScopes);
+    return bit == 0 ? null : match(root, path, 0, bit, attempt, allowedScopes);
   }
 
   /**
    * Finds what came closest, for the question "why not?".
    *
    * @return the closest rule, or null if no rule shares even the first segment
+   * @throws RefusedException as {@link #read}
    */
   public @Nullable Nearest nearest(
-      String method, RequestPath path, Predicate<String> allowedScopes) {
+      String method, RequestPath received, Predicate<String> allowedScopes) {
+    RequestPath path = read(received);
     return all.stream()
         .filter(rule -> rule.pattern().sharedPrefix(path) > 0)
         .min(
@@ -195,18 +219,21 @@ public final class ScopeRules {
         .orElse(null);
   }
 
-  private static @Nullable Answer match(
-      Node node, int depth, int bit, Attempt attempt, Predicate<String> scopes) {
-    if (depth == attempt.path().size()) {
+  private @Nullable Answer match(
+      Node node, RequestPath path, int depth, int bit, Attempt attempt, Predicate<String> scopes) {
+    if (depth == path.size()) {
       return first(node.here, bit, attempt, scopes);
     }
-    String segment = attempt.path().segment(depth);
+    String segment = path.segment(depth);
     Node literal = node.literals.get(segment);
-    Answer found = literal == null ? null : match(literal, depth + 1, bit, attempt, scopes);
+    Answer found = literal == null ? null : match(literal, path, depth + 1, bit, attempt, scopes);
     if (!isYes(found) && node.one != null && !segment.isEmpty()) {
-      found = better(found, match(node.one, depth + 1, bit, attempt, scopes));
+      found = better(found, match(node.one, path, depth + 1, bit, attempt, scopes));
     }
-    return isYes(found) ? found : better(found, first(node.rest, bit, attempt, scopes));
+    boolean nothingLeft = rawPath && segment.isEmpty() && depth == path.size() - 1;
+    return isYes(found) || nothingLeft
+        ? found
+        : better(found, first(node.rest, bit, attempt, scopes));
   }
 
   private static @Nullable Answer first(
@@ -284,7 +311,7 @@ public final class ScopeRules {
           node.one = next;
           node = next;
         }
-        case PathPattern.Part.Rest() -> {
+        case PathPattern.Part.Rest _, PathPattern.Part.Tail _ -> {
           node.rest.add(rule);
           return;
         }

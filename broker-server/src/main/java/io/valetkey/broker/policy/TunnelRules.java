@@ -36,6 +36,7 @@ final class TunnelRules {
     refuse("/http2", spec.http2(), errors);
     refuse("/audit", spec.audit(), errors);
     refuse("/rewriteBodies", spec.rewriteBodies(), errors);
+    refuse("/rawPath", spec.rawPath(), errors);
   }
 
   private static void refuse(String pointer, @Nullable Object value, Errors errors) {

@@ -36,8 +36,20 @@ class QuestionsApiTest {
         """
         {"allow": [{"methods": ["GET"], "paths": ["/v1/models"]}]}\
         """);
+    admin.put(
+        "/destinations/s3", Documents.DESTINATION.replaceFirst("\\{", "{\"rawPath\": true, "));
+    admin.put(
+        "/destinations/s3/scopes/read",
+        """
+        {"allow": [{"methods": ["GET"], "paths": ["/b/a/**"]}]}\
+        """);
+    admin.put(
+        "/grants/s3",
+        """
+        {"agent": "claims-bot", "destination": "s3", "scopes": ["read"]}\
+        """);
     assertThat(admin.put("/grants/g", Documents.GRANT).status()).isEqualTo(201);
-    await(() -> admin.get("/agents/claims-bot/reach").json().at("/destinations/0").isObject());
+    await(() -> admin.get("/agents/claims-bot/reach").json().at("/destinations/1").isObject());
   }
 
   @AfterAll
@@ -58,6 +70,10 @@ class QuestionsApiTest {
           claims-bot | openai | GET    | /v1/chat/completions | refused | rule        | insufficient_scope
           claims-bot | openai | GET    | /v1/models           | refused | rule        | insufficient_scope
           claims-bot | openai | POST   | /v1/../x             | refused | path        | invalid_path
+          claims-bot | openai | POST   | /v1//x               | refused | path        | invalid_path
+          claims-bot | s3     | GET    | /b/a//x%2Fy          | granted | rule        | passed
+          claims-bot | s3     | GET    | /b/%61//x            | refused | rule        | insufficient_scope
+          claims-bot | s3     | GET    | /b/a/%252e%2e/x      | refused | path        | invalid_path
           """)
   void explain_goesTheStepsOfTheDecision(
       String agent,

@@ -445,6 +445,24 @@ class GatewayServerTest {
   }
 
   @Test
+  void rawPath_withoutAGoodToken_isAnsweredAlikeWhateverTheDestinationTakes() throws Exception {
+    for (boolean raw : new boolean[] {false, true}) {
+      gateway.rawPath = raw;
+      String path = "/v1//a%2Fb";
+      problem(
+          TestGateway.get("/d/up" + path).replace("good", "expired"),
+          401,
+          ProblemCode.INVALID_TOKEN);
+      problem(TestGateway.get("/d/other" + path), 404, ProblemCode.NOT_FOUND);
+      problem(TestGateway.get("/d/up/v1/%2E./a"), 400, ProblemCode.INVALID_PATH);
+    }
+    assertThat(upstream.connections).hasValue(0);
+    gateway.rawPath = false;
+    problem(TestGateway.get("/d/up/v1//a%2Fb"), 400, ProblemCode.INVALID_PATH);
+    assertThat(upstream.connections).hasValue(0);
+  }
+
+  @Test
   void request_whenNotAllowed_isRefusedBeforeDnsAndCredential() throws Exception {
     problem(TestGateway.get("/d/up/v2/a"), 403, ProblemCode.INSUFFICIENT_SCOPE);
     problem(TestGateway.get("/d/other/v1/a"), 404, ProblemCode.NOT_FOUND);

@@ -75,6 +75,12 @@ class ParityTest {
             plain("dot segments", "GET", "/v1/../v1/a"),
             plain("double slash", "GET", "/v1//a"),
             plain("encoded slash", "GET", "/v1%2fa"),
+            raw("raw: double slash and encoded separators", "GET", "/v1//a/%2F/b%5cc/%2541;p?x=1"),
+            raw("raw: canonical", "PUT", "/v1/a%20b"),
+            raw("raw: above the prefix", "GET", "//v1/a"),
+            raw("raw: prefix in other bytes", "GET", "/%761/a"),
+            raw("raw: dot segments", "GET", "/v1/%252e%2e/a"),
+            raw("raw: dot segments after a backslash", "GET", "/v1/x%5C..%5Ca"),
             plain("double encoding", "GET", "/v1/%252e"),
             plain("path parameter", "GET", "/v1/..;/a"),
             plain("fragment", "GET", "/v1/a#f"),
@@ -108,6 +114,10 @@ class ParityTest {
 
   private static Case plain(String what, String method, String path) {
     return new Case(what, method, path, "", "", gateway -> {});
+  }
+
+  private static Case raw(String what, String method, String path) {
+    return new Case(what, method, path, "", "", gateway -> gateway.rawPath = true);
   }
 
   private static Case body(String what, String method, String path, String fields, String body) {

@@ -7,6 +7,7 @@ import io.valetkey.broker.identity.CompactJws;
 import io.valetkey.broker.identity.SecurityEventVerifier.Verified;
 import io.valetkey.broker.identity.StrictJson;
 import io.valetkey.broker.policy.RequestPath;
+import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.signal.SensorEvent;
 import io.valetkey.broker.signal.SharedSignal;
@@ -15,6 +16,9 @@ import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.zip.DataFormatException;
 import org.jspecify.annotations.Nullable;
 
@@ -25,6 +29,8 @@ import org.jspecify.annotations.Nullable;
  * ended.
  */
 class ParserFuzzTest {
+
+  private static final ScopeRules RAW = new ScopeRules(Map.of(), Set.of(), Map.of(), true);
 
   @FuzzTest
   void token(byte[] input) {
@@ -51,6 +57,32 @@ class ParserFuzzTest {
     } catch (RefusedException refused) {
       assertThat(refused.detail()).isNotEmpty();
     }
+  }
+
+  @FuzzTest
+  void rawPath(byte[] input) {
+    String text = new String(input, StandardCharsets.ISO_8859_1);
+    try {
+      RequestPath path = RAW.read(RequestPath.receive(text));
+      assertThat(path.raw()).isEqualTo(text).startsWith("/").doesNotContain("\\", "#", "?", " ");
+      String read = text;
+      for (int i = 0; i <= 3; i++) {
+        for (String segment : read.split("[/\\\\]")) {
+          assertThat(segment.split("[;?#]", 2)[0].strip()).isNotIn(".", "..");
+        }
+        read = leniently(read);
+        assertThat(read).doesNotContain("\u0000", "\r", "\n");
+      }
+    } catch (RefusedException refused) {
+      assertThat(refused.detail()).isNotEmpty();
+    }
+  }
+
+  /** As a server decodes that takes what is no triplet as it is. */
+  private static String leniently(String text) {
+    return Pattern.compile("%([0-9A-Fa-f]{2})")
+        .matcher(text)
+        .replaceAll(m -> Matcher.quoteReplacement("" + (char) Integer.parseInt(m.group(1), 16)));
   }
 
   @FuzzTest

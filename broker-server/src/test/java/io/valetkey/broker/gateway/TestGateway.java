@@ -97,6 +97,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Appr
   final Set<String> ended = java.util.concurrent.ConcurrentHashMap.newKeySet();
   volatile boolean current = true;
   volatile boolean rewriteBodies;
+  volatile boolean rawPath;
   volatile long maxRequestBody = 1 << 20;
   volatile Duration timeout = Duration.ofSeconds(5);
   volatile Duration maxStream = Duration.ofMinutes(15);
@@ -316,7 +317,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Appr
                 new ScopeSpec.Rule(List.of("GET"), List.of("/v1/live/**"), true)),
             null,
             null);
-    var rules = new ScopeRules(Map.of("s", scope.allow()));
+    var rules = new ScopeRules(Map.of("s", scope.allow()), Set.of(), Map.of(), rawPath);
     var answer = rules.match(new TestAttempt(method, path, facts), caller.scopes()::contains);
     if (!(answer instanceof ScopeRules.Match match)) {
       throw new RefusedException(ProblemCode.INSUFFICIENT_SCOPE, "test");

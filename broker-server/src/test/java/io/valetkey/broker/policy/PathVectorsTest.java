@@ -9,8 +9,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -60,6 +62,63 @@ class PathVectorsTest {
               .isEqualTo(expected);
           assertThat(PathPattern.parse(pattern).matches(path)).isEqualTo(expected);
         });
+  }
+
+  @TestFactory
+  List<DynamicTest> receive_ofARawPath_leavesNoWayOutOfAPrefix() {
+    return each(
+        read("raw.json").get("refused"),
+        vector -> {
+          String path = vector.get("path").asString();
+          assertThatThrownBy(() -> RequestPath.receive(path).readAs(true))
+              .as(vector.get("why").asString())
+              .isInstanceOfSatisfying(
+                  RefusedException.class,
+                  e -> assertThat(e.code()).isEqualTo(ProblemCode.INVALID_PATH));
+        });
+  }
+
+  @TestFactory
+  List<DynamicTest> match_ofRawPaths_comparesBytes() {
+    return each(
+        read("raw.json").get("cases"),
+        vector -> {
+          String pattern = vector.get("pattern").asString();
+          RequestPath path = RequestPath.receive(vector.get("path").asString());
+          boolean expected = vector.get("matches").asBoolean();
+          ScopeRules rules =
+              new ScopeRules(
+                  Map.of("s", List.of(new ScopeSpec.Rule(List.of("GET"), List.of(pattern)))),
+                  Set.of(),
+                  Map.of(),
+                  true);
+          assertThat(rules.match(new TestAttempt("GET", path), s -> true) != null)
+              .isEqualTo(expected);
+          assertThat(PathPattern.parseRaw(pattern).matches(path.readAs(true))).isEqualTo(expected);
+          assertThat(path.readAs(true).raw()).isEqualTo(vector.get("path").asString());
+        });
+  }
+
+  @Test
+  void readAs_whenTheDestinationTakesNoRawPaths_refusesWhatIsNotCanonical() {
+    for (String path : List.of("/a//b", "/a%2Fb", "/a;b", "/a%252Fb", "/%2Ea")) {
+      RequestPath received = RequestPath.receive(path);
+      assertThatThrownBy(() -> received.readAs(false)).isInstanceOf(RefusedException.class);
+      var rules =
+          new ScopeRules(Map.of("s", List.of(new ScopeSpec.Rule(List.of("GET"), List.of("/**")))));
+      assertThatThrownBy(() -> rules.match(new TestAttempt("GET", received), s -> true))
+          .isInstanceOf(RefusedException.class);
+    }
+  }
+
+  @TestFactory
+  List<DynamicTest> parseRaw_whenPatternIsNoPrefix_saysSoInASentence() {
+    return each(
+        read("raw.json").get("invalidPatterns"),
+        vector ->
+            assertThatThrownBy(() -> PathPattern.parseRaw(vector.asString()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageEndingWith("."));
   }
 
   @TestFactory

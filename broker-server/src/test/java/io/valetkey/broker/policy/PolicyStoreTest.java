@@ -237,6 +237,39 @@ class PolicyStoreTest {
   }
 
   @Test
+  void put_whenScopeAndDestinationReadPathsDifferently_refuses() {
+    ResourceId destination = id(ResourceKind.DESTINATION, "bucket");
+    ResourceId scope = ResourceId.scope("bucket", "work");
+    String canonical = Documents.DESTINATION;
+    String raw = canonical.replaceFirst("\\{", "{\"rawPath\": true, ");
+    put(destination, raw);
+    for (String pattern : List.of("/b/*", "/b/*/c", "/b/**/c")) {
+      var refused =
+          catchThrowableOfType(
+              InvalidResourceException.class, () -> put(scope, scopeOf("/b/k", pattern)));
+      assertThat(refused.errors())
+          .extracting(FieldError::pointer)
+          .containsExactly("/allow/0/paths/1");
+    }
+    put(scope, scopeOf("/b//k/**", "/b/%2Fk"));
+    Precondition present = new Precondition.Present();
+    assertThat(refusal(() -> put(destination, canonical, present))).isEqualTo(ProblemCode.CONFLICT);
+    put(scope, scopeOf("/b/k/**"), present);
+    put(destination, canonical, present);
+    assertThat(
+            catchThrowableOfType(
+                InvalidResourceException.class, () -> put(scope, scopeOf("/b//k"), present)))
+        .isNotNull();
+    put(scope, scopeOf("/b/*"), present);
+    assertThat(refusal(() -> put(destination, raw, present))).isEqualTo(ProblemCode.CONFLICT);
+  }
+
+  private static String scopeOf(String... patterns) {
+    return "{\"allow\": [{\"methods\": [\"GET\"], \"paths\": [\"%s\"]}]}"
+        .formatted(String.join("\", \"", patterns));
+  }
+
+  @Test
   void put_whenReferencesDoNotExist_namesEach() {
     var refused =
         catchThrowableOfType(

@@ -51,7 +51,7 @@ class ResourceJsonTest {
                 """
                 {"kind": "http", "origin": "https://a.test", "credential": {"source": "file", "name": "f"},
                  "slot": {"header": "x-api-key", "format": "{credential}"}, "timeout": "1500ms",
-                 "maxStream": "1d", "maxRequestBody": "10MiB", "http2": true, "audit": "full", "rewriteBodies": true,
+                 "maxStream": "1d", "maxRequestBody": "10MiB", "http2": true, "audit": "full", "rewriteBodies": true, "rawPath": true,
                  "enabled": true}\
                 """);
     assertThat(destination.timeout()).isEqualTo(Duration.ofMillis(1500));
@@ -59,6 +59,7 @@ class ResourceJsonTest {
     assertThat(destination.http2()).isTrue();
     assertThat(destination.audit()).isEqualTo(DestinationSpec.AuditDetail.FULL);
     assertThat(destination.rewriteBodies()).isTrue();
+    assertThat(destination.rawPath()).isTrue();
 
     var several =
         (DestinationSpec)

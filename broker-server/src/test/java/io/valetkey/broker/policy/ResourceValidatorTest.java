@@ -391,6 +391,7 @@ class ResourceValidatorTest {
                 null,
                 null,
                 null,
+                null,
                 null))
         .stream()
         .map(FieldError::pointer)
