@@ -9,6 +9,7 @@ import java.io.OutputStream;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -25,6 +26,9 @@ import org.jspecify.annotations.Nullable;
  * the credential back in a header.
  */
 final class ProviderUpstream implements AutoCloseable {
+
+  /** Under what a request's body is found among its headers. */
+  static final String BODY = "(body)";
 
   static final String CHAT =
       """
@@ -63,6 +67,7 @@ final class ProviderUpstream implements AutoCloseable {
     return "https://localhost:" + server.getAddress().getPort();
   }
 
+  /** The headers of the last request, and its {@link #BODY}. */
   Map<String, List<String>> last() {
     return seen.getLast();
   }
@@ -119,14 +124,17 @@ final class ProviderUpstream implements AutoCloseable {
   }
 
   private String body(HttpExchange exchange) throws IOException {
-    seen.add(Map.copyOf(exchange.getRequestHeaders()));
+    String body = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
+    Map<String, List<String>> request = new HashMap<>(exchange.getRequestHeaders());
+    request.put(BODY, List.of(body));
+    seen.add(request);
     for (String slot : List.of("Authorization", "X-api-key")) {
       String value = exchange.getRequestHeaders().getFirst(slot);
       if (value != null) {
         exchange.getResponseHeaders().set("X-Received", value);
       }
     }
-    return new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
+    return body;
   }
 
   private static void json(HttpExchange exchange, String text) throws IOException {

@@ -12,13 +12,18 @@ import io.valetkey.realparts.NeedsVault;
 import io.valetkey.realparts.Python;
 import io.valetkey.realparts.RealVault;
 import io.valetkey.realparts.TestAuthority;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
 import java.time.Duration;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
+import javax.crypto.Mac;
+import javax.crypto.spec.SecretKeySpec;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -33,6 +38,13 @@ class SdkTest {
 
   private static final String OPENAI_KEY = "sk-real-openai-0123456789";
   private static final String ANTHROPIC_KEY = "sk-ant-real-0123456789";
+
+  private static final String SIGNED =
+      """
+      {"kind":"http","origin":"%s","credential":{"source":"vault-kv","mount":"agents","path":"signed"},
+       "signing":{"type":"hmac-sha256","message":"{method}{path}{body-sha256:hex}","headers":[
+         {"header":"Authorization","value":"HMAC {field:key_id}:{signature:hex}"}]}}\
+      """;
   private static final TestIssuer ISSUER = new TestIssuer("ci");
   @TempDir private static Path folder;
   private static RealVault vault;
@@ -47,6 +59,7 @@ class SdkTest {
     vault.enableKv("agents");
     vault.put("agents", "openai", Map.of("api_key", OPENAI_KEY));
     vault.put("agents", "anthropic", Map.of("api_key", ANTHROPIC_KEY));
+    vault.put("agents", "signed", Map.of("signing_key", "canary-key", "key_id", "key-7"));
     vault.policy("gateway", "path \"agents/data/*\" { capabilities = [\"read\"] }");
     broker =
         RunningBroker.start(
@@ -71,6 +84,9 @@ class SdkTest {
                 upstream.origin(),
                 "anthropic",
                 "{\"header\":\"x-api-key\",\"format\":\"{credential}\"}"))
+        .destination("signed", SIGNED.formatted(upstream.origin()))
+        .scope("signed", "chat", allow("/v1/chat/completions"))
+        .grant("bot-signed", "bot", "signed", List.of("chat"))
         .scope("openai", "chat", allow("/v1/chat/completions"))
         .scope("anthropic", "messages", allow("/v1/messages"))
         .grant("bot-openai", "bot", "openai", List.of("chat"))
@@ -203,5 +219,32 @@ class SdkTest {
     assertThat(process.waitFor()).as(output).isZero();
     assertThat(output.strip()).isEqualTo("hello hello hello");
     assertThat(upstream.last().get("Authorization")).containsExactly("Bearer " + OPENAI_KEY);
+  }
+
+  @Test
+  void openAiJava_whereTheProviderWantsItsRequestsSigned_works() throws Exception {
+    Destination signed = destination("signed");
+    var client =
+        OpenAIOkHttpClient.builder()
+            .baseUrl(signed.url("/v1").toString())
+            .apiKey(signed.token().value())
+            .build();
+    var params = ChatCompletionCreateParams.builder().model("m").addUserMessage("hi").build();
+
+    client.chat().completions().create(params);
+    client.close();
+
+    Map<String, List<String>> last = upstream.last();
+    String body = HexFormat.of().formatHex(sha256(last.get(ProviderUpstream.BODY).getFirst()));
+    Mac mac = Mac.getInstance("HmacSHA256");
+    mac.init(new SecretKeySpec("canary-key".getBytes(StandardCharsets.UTF_8), "HmacSHA256"));
+    byte[] signature =
+        mac.doFinal(("POST/v1/chat/completions" + body).getBytes(StandardCharsets.UTF_8));
+    assertThat(last.get("Authorization"))
+        .containsExactly("HMAC key-7:" + HexFormat.of().formatHex(signature));
+  }
+
+  private static byte[] sha256(String text) throws Exception {
+    return MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
   }
 }

@@ -1,14 +1,9 @@
 package io.valetkey.broker.crypto;
 
 import java.nio.charset.StandardCharsets;
-import java.security.GeneralSecurityException;
-import javax.crypto.Mac;
-import javax.crypto.spec.SecretKeySpec;
 
 /** HMAC with SHA-256 (RFC 2104), which every Java has. */
 public final class HmacSha256 {
-
-  private static final String NAME = "HmacSHA256";
 
   private HmacSha256() {}
 
@@ -18,12 +13,6 @@ public final class HmacSha256 {
    * @throws IllegalArgumentException if the key is empty
    */
   public static byte[] of(byte[] key, String text) {
-    try {
-      Mac mac = Mac.getInstance(NAME);
-      mac.init(new SecretKeySpec(key, NAME));
-      return mac.doFinal(text.getBytes(StandardCharsets.UTF_8));
-    } catch (GeneralSecurityException e) {
-      throw new IllegalStateException("every Java has " + NAME, e);
-    }
+    return Hmac.of("HmacSHA256", key, text.getBytes(StandardCharsets.UTF_8));
   }
 }

@@ -10,6 +10,7 @@ import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.policy.ApprovalTerms;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.ScopeRules;
+import io.valetkey.broker.policy.Signing;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.Trace;
@@ -103,8 +104,7 @@ final class Admission {
 
     /** Whether the body has to be read before the request can be built. */
     boolean needsBody() {
-      Destination.Signing signing = target.injection().signing();
-      return signing != null && AwsRequest.needsBody(signing, accepted.fields());
+      return UpstreamRequest.needsBody(target, accepted.fields());
     }
 
     /**
@@ -476,7 +476,7 @@ final class Admission {
    * to read it by itself.
    */
   private void checkCopySource(Guard.Accepted accepted, Caller caller, Destination target) {
-    if (target.injection().signing() == null) {
+    if (!(target.injection().signing() instanceof Signing.AwsSigV4)) {
       return;
     }
     for (String header : accepted.fields().all("x-amz-copy-source")) {

@@ -1,6 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.Signing;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
@@ -21,9 +22,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class AwsRequest {
 
-  /** The largest body that is held to be hashed, in bytes, whatever the destination allows. */
-  static final int MOST_HELD = 8 << 20;
-
   private static final String HASH = "x-amz-content-sha256";
   private static final String LENGTH = "x-amz-decoded-content-length";
   private static final String TRAILER = "x-amz-trailer";
@@ -39,7 +37,7 @@ final class AwsRequest {
   private AwsRequest() {}
 
   /** Whether the body has to be read before the request can be signed. */
-  static boolean needsBody(Destination.Signing signing, Fields received) {
+  static boolean needsBody(Signing.AwsSigV4 signing, Fields received) {
     return !signing.isS3() && received.announceBody() && !SHA256.matcher(hash(received)).matches();
   }
 
@@ -54,21 +52,21 @@ final class AwsRequest {
   static UpstreamRequest rebuild(
       Guard.Accepted accepted,
       Destination target,
-      Destination.Signing signing,
+      Signing.AwsSigV4 signing,
       Credentials.Credential credential,
       byte @Nullable [] held,
       Instant now) {
     Body body = body(signing, accepted.fields(), held);
     Fields fields =
-        body.describe(HeaderRules.forUpstream(accepted.fields(), Destination.Signing.REPLACED));
+        body.describe(HeaderRules.forUpstream(accepted.fields(), Signing.AwsSigV4.REPLACED));
     fields.add("Accept-Encoding", "identity");
     fields.add("X-Amz-Date", SigV4.time(now));
     fields.add("X-Amz-Content-Sha256", body.hash());
-    SecretValue token = credential.fields().get(Destination.Signing.SESSION_TOKEN);
+    SecretValue token = credential.fields().get(Signing.AwsSigV4.SESSION_TOKEN);
     if (token != null) {
       fields.add("X-Amz-Security-Token", token.reveal());
     }
-    Fields signed = new Fields().add("Host", host(target));
+    Fields signed = new Fields().add("Host", UpstreamRequest.host(target));
     for (Fields.Field field : fields.list()) {
       if (isSigned(field.key())) {
         signed.add(field.name(), field.value());
@@ -77,7 +75,7 @@ final class AwsRequest {
     String query = HeaderRules.forUpstream(accepted.query());
     var request =
         new SigV4.Request(accepted.method(), accepted.path().raw(), query, signed, body.hash());
-    String keyId = required(credential, Destination.Signing.KEY_ID).reveal();
+    String keyId = credential.required(Signing.AwsSigV4.KEY_ID).reveal();
     if (!KEY_ID.matcher(keyId).matches()) {
       throw new RefusedException(
           ProblemCode.CREDENTIAL_UNAVAILABLE, "the access key id is none of AWS");
@@ -85,32 +83,18 @@ final class AwsRequest {
     fields.add(
         "Authorization",
         new SigV4(signing.service(), signing.region())
-            .authorization(
-                request, keyId, required(credential, Destination.Signing.SECRET_KEY), now));
+            .authorization(request, keyId, credential.required(Signing.AwsSigV4.SECRET_KEY), now));
     return new UpstreamRequest(
         accepted.method(),
-        accepted.path().raw() + (query == null ? "" : "?" + query),
+        UpstreamRequest.uri(accepted, query),
         fields,
         body.length(),
         body.decoder());
   }
 
-  private static SecretValue required(Credentials.Credential credential, String field) {
-    SecretValue value = credential.fields().get(field);
-    if (value == null) {
-      throw new RefusedException(
-          ProblemCode.CREDENTIAL_UNAVAILABLE, "the credential has no " + field);
-    }
-    return value;
-  }
-
   /** What may change on the way to AWS, or says nothing about the request, is not signed. */
   private static boolean isSigned(String key) {
     return key.startsWith("x-amz-") || key.equals("content-type") || key.equals("content-md5");
-  }
-
-  private static String host(Destination target) {
-    return target.port() == 443 ? target.host() : target.host() + ":" + target.port();
   }
 
   /**
@@ -138,7 +122,7 @@ final class AwsRequest {
     }
   }
 
-  private static Body body(Destination.Signing signing, Fields received, byte @Nullable [] held) {
+  private static Body body(Signing.AwsSigV4 signing, Fields received, byte @Nullable [] held) {
     String hash = hash(received);
     String length = received.first("content-length");
     if (STREAMING.matcher(hash).matches() && signing.isS3() && received.announceBody()) {

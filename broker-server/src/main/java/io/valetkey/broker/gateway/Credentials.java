@@ -1,6 +1,9 @@
 package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.policy.DestinationSpec;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.broker.upstream.CredentialFields;
 import java.util.concurrent.CompletableFuture;
 
@@ -20,6 +23,20 @@ public interface Credentials {
 
     CredentialFields fields() {
       return fields;
+    }
+
+    /**
+     * A field that has to be there.
+     *
+     * @throws RefusedException {@link ProblemCode#CREDENTIAL_UNAVAILABLE} if it is not
+     */
+    SecretValue required(String field) {
+      SecretValue value = fields.get(field);
+      if (value == null) {
+        throw new RefusedException(
+            ProblemCode.CREDENTIAL_UNAVAILABLE, "the credential has no " + field);
+      }
+      return value;
     }
 
     long version() {

@@ -78,7 +78,7 @@ final class Forward {
 
   /** Reads the whole body first, because what is sent depends on it. */
   private void hold() {
-    long most = Math.min(admitted.destination().maxRequestBody(), AwsRequest.MOST_HELD);
+    long most = Math.min(admitted.destination().maxRequestBody(), UpstreamRequest.MOST_HELD);
     var _ =
         HeldBody.read(conversation, most, settings.idleTimeout(), "the body is too large to sign")
             .whenComplete((body, failure) -> {

@@ -2,6 +2,7 @@ package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.net.AddressRefusedException;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.Signing;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.Trace;
 import io.valetkey.broker.upstream.SelfTestStep;
@@ -136,9 +137,9 @@ final class UpstreamProbe {
   }
 
   private String use() {
-    Destination.Signing signing = target.injection().signing();
+    Signing signing = target.injection().signing();
     if (signing != null) {
-      return "it signs for " + signing.service() + " in " + signing.region();
+      return "it signs " + signing.words();
     }
     return "it can stand in the header "
         + target.injection().slots().stream()

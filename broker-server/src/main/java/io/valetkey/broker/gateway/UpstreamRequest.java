@@ -1,6 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.Signing;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
@@ -15,6 +16,9 @@ import org.jspecify.annotations.Nullable;
  * in it.
  */
 final class UpstreamRequest {
+
+  /** The largest body that is held to be signed, in bytes, whatever the destination allows. */
+  static final int MOST_HELD = 8 << 20;
 
   private final String method;
   private final String uri;
@@ -50,9 +54,17 @@ final class UpstreamRequest {
       byte @Nullable [] held,
       Instant now) {
     Destination.Injection injection = target.injection();
-    Destination.Signing signing = injection.signing();
-    if (signing != null) {
-      return AwsRequest.rebuild(accepted, target, signing, credential, held, now);
+    switch (injection.signing()) {
+      case null -> {}
+      case Signing.AwsSigV4 aws -> {
+        return AwsRequest.rebuild(accepted, target, aws, credential, held, now);
+      }
+      case Signing.Hmac hmac -> {
+        return HmacRequest.rebuild(accepted, target, hmac, credential, held, now);
+      }
+      case Signing.HttpMessage message -> {
+        return MessageSignature.rebuild(accepted, target, message, credential, held, now);
+      }
     }
     Fields fields = HeaderRules.forUpstream(accepted.fields(), injection.headers());
     fields.add("Accept-Encoding", "identity");
@@ -65,9 +77,45 @@ final class UpstreamRequest {
       fields.add(slot.header(), slotValue(slot, value.reveal()));
     }
     String query = HeaderRules.forUpstream(accepted.query());
-    String uri = accepted.path().raw() + (query == null ? "" : "?" + query);
-    String length = accepted.fields().first("content-length");
-    return new UpstreamRequest(accepted.method(), uri, fields, length, null);
+    return new UpstreamRequest(
+        accepted.method(),
+        uri(accepted, query),
+        fields,
+        accepted.fields().first("content-length"),
+        null);
+  }
+
+  /** Whether the body has to be read before the request can be built. */
+  static boolean needsBody(Destination target, Fields received) {
+    return switch (target.injection().signing()) {
+      case null -> false;
+      case Signing.AwsSigV4 aws -> AwsRequest.needsBody(aws, received);
+      case Signing.Hmac hmac -> hmac.readsBody() && received.announceBody();
+      case Signing.HttpMessage message -> message.readsBody() && received.announceBody();
+    };
+  }
+
+  /** Path and query as they are sent. */
+  static String uri(Guard.Accepted accepted, @Nullable String query) {
+    return accepted.path().raw() + (query == null ? "" : "?" + query);
+  }
+
+  /** The upstream's {@code Host}, without the port if it is the usual one. */
+  static String host(Destination target) {
+    return target.port() == 443 ? target.host() : target.host() + ":" + target.port();
+  }
+
+  /**
+   * A value of a credential that can stand in a header.
+   *
+   * @throws RefusedException {@link ProblemCode#CREDENTIAL_UNAVAILABLE} if it cannot
+   */
+  static String headerText(String credential) {
+    if (credential.chars().anyMatch(c -> c < ' ' || c == 0x7f)) {
+      throw new RefusedException(
+          ProblemCode.CREDENTIAL_UNAVAILABLE, "the credential has a control character");
+    }
+    return credential;
   }
 
   String method() {
@@ -93,11 +141,8 @@ final class UpstreamRequest {
     return decoder;
   }
 
-  private static String slotValue(Destination.Slot slot, String credential) {
-    if (credential.chars().anyMatch(c -> c < ' ' || c == 0x7f)) {
-      throw new RefusedException(
-          ProblemCode.CREDENTIAL_UNAVAILABLE, "the credential has a control character");
-    }
+  private static String slotValue(Destination.Slot slot, String value) {
+    String credential = headerText(value);
     if (slot.basicUser() == null) {
       return slot.prefix() + credential + slot.suffix();
     }

@@ -82,7 +82,7 @@ public record Destination(
 
     /** The lower-case names of all headers that the destination does not get as they came. */
     public Set<String> replaced() {
-      return signing == null ? headers : Signing.REPLACED;
+      return signing == null ? headers : signing.replaced();
     }
 
     static Injection compile(DestinationSpec spec) {
@@ -90,38 +90,12 @@ public record Destination(
         return into(List.of());
       }
       if (spec.signing() != null) {
-        return by(new Signing(spec.signing().service(), spec.signing().region()));
+        return by(spec.signing());
       }
       return into(
           spec.slots() == null
               ? List.of(Slot.compile(spec.slot()))
               : spec.slots().stream().map(Slot::compile).toList());
-    }
-  }
-
-  /**
-   * Signing by AWS's Signature Version 4.
-   *
-   * @param service the service as signatures name it
-   * @param region the region
-   */
-  public record Signing(String service, String region) {
-
-    /** The field of the credential with the access key id. */
-    public static final String KEY_ID = "access_key_id";
-
-    /** The field with the secret access key, which is never sent. */
-    public static final String SECRET_KEY = "secret_access_key";
-
-    /** The field with the token of a session, if the key is one of a session. */
-    public static final String SESSION_TOKEN = "session_token";
-
-    /** The headers that are made anew for the signature, in lower case. */
-    public static final Set<String> REPLACED = Set.of("date", "x-amz-date", "x-amz-content-sha256");
-
-    /** Whether it is S3, which differs from all others in what is signed. */
-    public boolean isS3() {
-      return service.equals("s3");
     }
   }
 
@@ -193,9 +167,10 @@ public record Destination(
 
   private static DestinationSpec.Credential fields(
       DestinationSpec spec, DestinationSpec.Credential credential) {
-    if (spec.signing() != null) {
+    Signing signing = spec.signing();
+    if (signing != null) {
       return new DestinationSpec.Credential.Fields(
-          credential, List.of(Signing.KEY_ID, Signing.SECRET_KEY), List.of(Signing.SESSION_TOKEN));
+          credential, signing.fields(), signing.optionalFields());
     }
     List<String> named = fieldNames(spec);
     return named.isEmpty()

@@ -41,7 +41,6 @@ final class DestinationRules {
 
   private static final Pattern TOKEN = Pattern.compile("[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}");
   private static final Pattern VAULT_SEGMENT = Pattern.compile("[A-Za-z0-9_.@:+=-]{1,128}");
-  private static final Pattern AWS_WORD = Pattern.compile("[a-z0-9][a-z0-9-]{0,62}");
   private static final Pattern FILE_NAME = Pattern.compile("(?!\\.)[A-Za-z0-9._-]{1,128}");
   private static final String PLACEHOLDER = "{credential}";
   private static final int MOST_SLOTS = 8;
@@ -91,17 +90,9 @@ final class DestinationRules {
       checkStored("/credential", spec.credential(), errors, severalFields);
     }
     checkSlots(spec, errors);
-    checkSigning(spec, errors);
+    SigningRules.check(spec, errors);
     checkAtMost("/timeout", spec.timeout(), Duration.ofMinutes(10), "10m", errors);
     checkMaxStream(spec.maxStream(), errors);
-    if (spec.signing() != null && Boolean.TRUE.equals(spec.http2())) {
-      errors.invalid("/http2", "must be left out: what is signed is sent by HTTP/1.1");
-    }
-    if (Boolean.TRUE.equals(spec.rawPath())
-        && spec.signing() != null
-        && !spec.signing().service().equals("s3")) {
-      errors.invalid("/rawPath", "must be left out: of AWS, only S3 signs paths as they are");
-    }
     if (spec.maxRequestBody() != null && spec.maxRequestBody().bytes() > MOST_BODY) {
       errors.invalid("/maxRequestBody", "must be at most 1GiB");
     }
@@ -161,21 +152,6 @@ final class DestinationRules {
     return path.length() > 512 ? "must be at most 512 characters" : null;
   }
 
-  private static void checkSigning(DestinationSpec spec, Errors errors) {
-    if (spec.signing() == null) {
-      return;
-    }
-    if (spec.slot() != null || spec.slots() != null) {
-      errors.invalid("/signing", "must not be there together with slot or slots");
-    }
-    if (!AWS_WORD.matcher(spec.signing().service()).matches()) {
-      errors.invalid("/signing/service", "must be a service as AWS signatures name it, as in s3");
-    }
-    if (!AWS_WORD.matcher(spec.signing().region()).matches()) {
-      errors.invalid("/signing/region", "must be a region of AWS, as in eu-central-1");
-    }
-  }
-
   private static void checkSlots(DestinationSpec spec, Errors errors) {
     if (spec.slots() == null) {
       if (spec.slot() != null) {
@@ -213,12 +189,7 @@ final class DestinationRules {
       errors.invalid(at + "/field", "must be the name of one field of the secret");
     }
     if (header != null) {
-      String lower = header.toLowerCase(Locale.ROOT);
-      if (!TOKEN.matcher(header).matches()) {
-        errors.invalid(at + "/header", "must be a header name (RFC 9110 section 5.1)");
-      } else if (RESERVED_HEADERS.contains(lower) || lower.startsWith("x-forwarded-")) {
-        errors.invalid(at + "/header", "is a header that the gateway needs for itself");
-      }
+      checkHeader(at + "/header", header, errors);
     }
     String format = slot.format();
     if (format != null) {
@@ -240,6 +211,19 @@ final class DestinationRules {
             "must be at most 255 printable ASCII characters without a colon");
       }
     }
+  }
+
+  /** A header into which something can be put. */
+  static void checkHeader(String at, String header, Errors errors) {
+    if (!TOKEN.matcher(header).matches()) {
+      errors.invalid(at, "must be a header name (RFC 9110 section 5.1)");
+    } else if (isOfTheGateway(header.toLowerCase(Locale.ROOT))) {
+      errors.invalid(at, "is a header that the gateway needs for itself");
+    }
+  }
+
+  static boolean isOfTheGateway(String lower) {
+    return RESERVED_HEADERS.contains(lower) || lower.startsWith("x-forwarded-");
   }
 
   private static boolean isVisible(String text) {

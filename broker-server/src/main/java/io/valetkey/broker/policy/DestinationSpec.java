@@ -307,14 +307,6 @@ public record DestinationSpec(
     public record Basic(String username) {}
   }
 
-  /**
-   * Requests are signed by AWS's Signature Version 4; the credential is never sent.
-   *
-   * @param service the service as signatures name it, for example {@code s3}
-   * @param region the region, for example {@code eu-central-1}
-   */
-  public record Signing(String service, String region) {}
-
   /** A number of bytes, written with a binary unit such as {@code 10MiB}. */
   public record ByteSize(long bytes) {}
 

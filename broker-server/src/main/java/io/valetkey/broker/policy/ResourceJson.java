@@ -217,12 +217,55 @@ public final class ResourceJson {
         fields.text("field"));
   }
 
-  private static DestinationSpec.Signing signing(JsonFields fields) {
-    if (!fields.requiredText("type").equals("aws-sigv4")) {
-      fields.errorUnlessMissing("type", "must be aws-sigv4");
+  private static Signing signing(JsonFields fields) {
+    String type = fields.requiredText("type");
+    return switch (type) {
+      case "aws-sigv4" ->
+          new Signing.AwsSigV4(fields.requiredText("service"), fields.requiredText("region"));
+      case "hmac-sha256" -> hmac(Signing.Hmac.Algorithm.SHA256, fields);
+      case "hmac-sha512" -> hmac(Signing.Hmac.Algorithm.SHA512, fields);
+      case "http-message-signature" ->
+          new Signing.HttpMessage(
+              keyEncoding(fields),
+              fields.text("keyId"),
+              fields.requiredText("label"),
+              fields.requiredTexts("components"),
+              fields.duration("expires"));
+      default -> {
+        fields.ignoreRest();
+        fields.errorUnlessMissing(
+            "type", "must be one of: aws-sigv4, hmac-sha256, hmac-sha512, http-message-signature");
+        yield new Signing.AwsSigV4("s3", "none");
+      }
+    };
+  }
+
+  private static Signing.Hmac hmac(Signing.Hmac.Algorithm algorithm, JsonFields fields) {
+    Signing.Hmac.TimeForm timestamp = fields.choice("timestamp", Signing.Hmac.TimeForm.class);
+    return new Signing.Hmac(
+        algorithm,
+        keyEncoding(fields),
+        timestamp == null ? Signing.Hmac.TimeForm.SECONDS : timestamp,
+        template(fields, "message"),
+        fields.requiredList(
+            "headers",
+            header ->
+                new Signing.Hmac.Header(header.requiredText("header"), template(header, "value"))));
+  }
+
+  private static Signing.KeyEncoding keyEncoding(JsonFields fields) {
+    Signing.KeyEncoding written = fields.choice("keyEncoding", Signing.KeyEncoding.class);
+    return written == null ? Signing.KeyEncoding.TEXT : written;
+  }
+
+  private static SignatureTemplate template(JsonFields fields, String name) {
+    String text = fields.requiredText(name);
+    try {
+      return SignatureTemplate.parse(text);
+    } catch (IllegalArgumentException e) {
+      fields.errorUnlessMissing(name, String.valueOf(e.getMessage()));
+      return SignatureTemplate.NOTHING;
     }
-    return new DestinationSpec.Signing(
-        fields.requiredText("service"), fields.requiredText("region"));
   }
 
   private static ScopeSpec scope(JsonFields fields) {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.Signing;
 import io.valetkey.broker.secret.SecretValue;
 import io.valetkey.broker.upstream.CredentialFields;
 import java.util.ArrayList;
@@ -31,8 +32,7 @@ class HeldBodyTest {
             CERTIFICATES.valid("upstream.test"),
             (request, out) -> TestUpstream.ok(out, String.valueOf(request.text().length())));
     gateway = new TestGateway(upstream.port(), CERTIFICATES.trust());
-    gateway.injection =
-        Destination.Injection.by(new Destination.Signing("execute-api", "eu-west-1"));
+    gateway.injection = Destination.Injection.by(new Signing.AwsSigV4("execute-api", "eu-west-1"));
     gateway.fields =
         CredentialFields.of(
             Map.of(

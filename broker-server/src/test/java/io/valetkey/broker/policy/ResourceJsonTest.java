@@ -91,6 +91,13 @@ class ResourceJsonTest {
       delimiter = '|',
       textBlock =
           """
+          DESTINATION | {"kind":"http","origin":"https://a.test","signing":{"type":"hmac-sha1"},"credential":{"source":"vault-kv","mount":"s","path":"a"}} | /signing/type | invalid_value
+          DESTINATION | {"kind":"http","origin":"https://a.test","signing":{"type":"hmac-sha256","keyEncoding":"pem","message":"{body}","headers":[{"header":"x","value":"{signature:hex}"}]},"credential":{"source":"vault-kv","mount":"s","path":"a"}} | /signing/keyEncoding | invalid_value
+          DESTINATION | {"kind":"http","origin":"https://a.test","signing":{"type":"hmac-sha256","message":"{body","headers":[{"header":"x","value":"{signature:hex}"}]},"credential":{"source":"vault-kv","mount":"s","path":"a"}} | /signing/message | invalid_value
+          DESTINATION | {"kind":"http","origin":"https://a.test","signing":{"type":"hmac-sha256","message":"body}","headers":[{"header":"x","value":"{signature:hex}"}]},"credential":{"source":"vault-kv","mount":"s","path":"a"}} | /signing/message | invalid_value
+          DESTINATION | {"kind":"http","origin":"https://a.test","signing":{"type":"hmac-sha256","message":"{bodies}","headers":[{"header":"x","value":"{signature:hex}"}]},"credential":{"source":"vault-kv","mount":"s","path":"a"}} | /signing/message | invalid_value
+          DESTINATION | {"kind":"http","origin":"https://a.test","signing":{"type":"hmac-sha256","message":"","headers":[{"header":"x","value":"{signature:hex}"}]},"credential":{"source":"vault-kv","mount":"s","path":"a"}} | /signing/message | invalid_value
+          DESTINATION | {"kind":"http","origin":"https://a.test","signing":{"type":"hmac-sha256","message":"{field:signing_key}","headers":[{"header":"x","value":"{signature:hex}"}]},"credential":{"source":"vault-kv","mount":"s","path":"a"}} | /signing/message | invalid_value
           GRANT | {"agent":1,"destination":"d","scopes":["s"]}                        | /agent                    | wrong_type
           GRANT | {"agent":"a","destination":"d","scopes":"s"}                        | /scopes                   | wrong_type
           GRANT | {"agent":"a","destination":"d","scopes":[1]}                        | /scopes/0                 | wrong_type

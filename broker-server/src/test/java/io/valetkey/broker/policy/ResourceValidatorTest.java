@@ -245,6 +245,29 @@ class ResourceValidatorTest {
           ''           | "signing":{"type":"aws-sigv4","service":"S3","region":"eu-central-1"} | /signing/service
           ''           | "signing":{"type":"aws-sigv4","service":"s3","region":"eu/central"}   | /signing/region
           ''           | "slot":{"field":"a"},"signing":{"type":"aws-sigv4","service":"s3","region":"r"} | /signing
+          ''           | "rawPath":true,"signing":{"type":"aws-sigv4","service":"sqs","region":"r"} | /rawPath
+          ''           | "signing":{"type":"hmac-sha512","keyEncoding":"base64","timestamp":"rfc3339","message":"{timestamp}\\n{body}","headers":[{"header":"X-S","value":"v1={signature:hex}"}]} | ''
+          ''           | "http2":true,"signing":{"type":"hmac-sha256","message":"{body}","headers":[{"header":"x","value":"{signature:hex}"}]} | /http2
+          ''           | "signing":{"type":"hmac-sha256","message":"{signature:hex}","headers":[{"header":"x","value":"{signature:hex}"}]} | /signing/message
+          ''           | "signing":{"type":"hmac-sha256","message":"{body}","headers":[]} | /signing/headers
+          ''           | "signing":{"type":"hmac-sha256","message":"{body}","headers":[{"header":"x","value":"{nonce}"}]} | /signing/headers
+          ''           | "signing":{"type":"hmac-sha256","message":"{body}","headers":[{"header":"x y","value":"{signature:hex}"}]} | /signing/headers/0/header
+          ''           | "signing":{"type":"hmac-sha256","message":"{body}","headers":[{"header":"Host","value":"{signature:hex}"}]} | /signing/headers/0/header
+          ''           | "signing":{"type":"hmac-sha256","message":"{body}","headers":[{"header":"x","value":"{signature:hex}"},{"header":"X","value":"{nonce}"}]} | /signing/headers/1/header
+          ''           | "signing":{"type":"hmac-sha256","message":"{body}","headers":[{"header":"x","value":"{signature:hex}{body}"}]} | /signing/headers/0/value
+          ''           | "signing":{"type":"hmac-sha256","message":"{body}","headers":[{"header":"x","value":"a\\n{signature:hex}"}]} | /signing/headers/0/value
+          ''           | "signing":{"type":"http-message-signature","label":"sig1","keyId":"k","expires":"1m","components":["@method","content-type","content-digest","x-a"]} | ''
+          ''           | "signing":{"type":"http-message-signature","label":"Sig","components":["@method"]} | /signing/label
+          ''           | "signing":{"type":"http-message-signature","label":"s","keyId":"a'b","components":["@method"]} | ''
+          ''           | "signing":{"type":"http-message-signature","label":"s","keyId":"","components":["@method"]} | /signing/keyId
+          ''           | "signing":{"type":"http-message-signature","label":"s","expires":"2h","components":["@method"]} | /signing/expires
+          ''           | "signing":{"type":"http-message-signature","label":"s","components":[]} | /signing/components
+          ''           | "signing":{"type":"http-message-signature","label":"s","components":["@status"]} | /signing/components/0
+          ''           | "signing":{"type":"http-message-signature","label":"s","components":["@path","@path"]} | /signing/components/1
+          ''           | "signing":{"type":"http-message-signature","label":"s","components":["Date"]} | /signing/components/0
+          ''           | "signing":{"type":"http-message-signature","label":"s","components":["host"]} | /signing/components/0
+          ''           | "signing":{"type":"http-message-signature","label":"s","components":["signature"]} | /signing/components/0
+          ''           | "signing":{"type":"http-message-signature","label":"s","components":["authorization"]} | /signing/components/0
           """)
   void check_ofSigning(String field, String signing, String pointer) {
     String document =
@@ -361,6 +384,7 @@ class ResourceValidatorTest {
           {"kind":"tunnel","origin":"https://a.test","http2":true}                          | /http2
           {"kind":"tunnel","origin":"https://a.test","audit":"full"}                        | /audit
           {"kind":"tunnel","origin":"https://a.test","rewriteBodies":true}                  | /rewriteBodies
+          {"kind":"tunnel","origin":"https://a.test","rawPath":true}                        | /rawPath
           """)
   void check_ofATunnel_refusesWhatWouldHaveToBeRead(String document, String pointer) {
     assertThat(pointers(ResourceKind.DESTINATION, document))
