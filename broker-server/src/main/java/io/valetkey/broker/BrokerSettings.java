@@ -245,9 +245,10 @@ record BrokerSettings(
         new ForwardSettings(
             reader.text("gateway.forward.address", "0.0.0.0"),
             reader.port("gateway.forward.port", 0),
-            reader.flag("gateway.forward.tls", certificate));
+            reader.flag("gateway.forward.tls", certificate),
+            reader.flag("gateway.forward.certificate-suffices", false));
     if (!on) {
-      for (String name : List.of("address", "tls")) {
+      for (String name : List.of("address", "tls", "certificate-suffices")) {
         if (reader.text("gateway.forward." + name) != null) {
           reader.problem("gateway.forward." + name, "needs valetkey.gateway.forward.port");
         }
@@ -256,6 +257,12 @@ record BrokerSettings(
     }
     if (settings.tls() && !certificate) {
       reader.problem("gateway.forward.tls", "needs valetkey.gateway.ssl-bundle");
+    }
+    boolean asked = settings.tls() && reader.flag("gateway.client-certificates", false);
+    if (settings.certificateSuffices() && !asked) {
+      reader.problem(
+          "gateway.forward.certificate-suffices",
+          "needs valetkey.gateway.forward.tls and valetkey.gateway.client-certificates");
     }
     return settings;
   }

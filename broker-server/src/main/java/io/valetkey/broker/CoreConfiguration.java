@@ -12,10 +12,12 @@ import io.valetkey.broker.feed.ChangeFeed;
 import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.gateway.ExchangeReport;
 import io.valetkey.broker.gateway.GatewayServer;
+import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.identity.UsedOnce;
 import io.valetkey.broker.limit.GrantBudgets;
 import io.valetkey.broker.limit.GrantRates;
 import io.valetkey.broker.limit.LimitRounds;
+import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.CutCounts;
 import io.valetkey.broker.stop.GatewayCensus;
@@ -34,6 +36,7 @@ import java.sql.DriverManager;
 import java.sql.SQLException;
 import java.time.Clock;
 import java.util.Properties;
+import java.util.Set;
 import javax.sql.DataSource;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -118,6 +121,19 @@ class CoreConfiguration {
       log.warn("Cryptography by {}, several times slower: {}", provider.name(), provider.reason());
     }
     return provider;
+  }
+
+  @Bean
+  IdentityVerifier identityVerifier(
+      PolicyView policy, CryptoProvider crypto, BrokerSettings settings, Clock clock) {
+    AddressRules rules = AddressRules.forIssuers(Set.of());
+    return new IdentityVerifier(
+        new CurrentIssuers(policy),
+        settings.names().issuer(),
+        crypto,
+        address -> rules.check(address, 0) == AddressRules.Verdict.ALLOWED,
+        true,
+        clock);
   }
 
   @Bean

@@ -15,6 +15,7 @@ import io.valetkey.broker.gateway.AuditTrail;
 import io.valetkey.broker.gateway.BrokerApprovals;
 import io.valetkey.broker.gateway.BrokerCredentials;
 import io.valetkey.broker.gateway.BrokerPermissions;
+import io.valetkey.broker.gateway.CertificateCallers;
 import io.valetkey.broker.gateway.DestinationHosts;
 import io.valetkey.broker.gateway.Egress;
 import io.valetkey.broker.gateway.ExchangeCutter;
@@ -26,6 +27,7 @@ import io.valetkey.broker.gateway.GatewayTelemetry;
 import io.valetkey.broker.gateway.InterceptionCertificates;
 import io.valetkey.broker.gateway.LiveExchanges;
 import io.valetkey.broker.gateway.SelfTestRunner;
+import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.net.Cidr;
 import io.valetkey.broker.net.Resolver;
@@ -142,6 +144,7 @@ class GatewayRoleConfiguration {
       AuditLog auditLog,
       AccessTokens tokens,
       DpopProofs proofs,
+      IdentityVerifier identities,
       Access access,
       UpstreamCredentials credentials,
       Approvals approvals,
@@ -172,7 +175,8 @@ class GatewayRoleConfiguration {
             vertx,
             listening,
             new AuditTrail(auditLog),
-            new BrokerPermissions(tokens, proofs, access),
+            new BrokerPermissions(
+                tokens, proofs, new CertificateCallers(identities, access, clock), access),
             egress(own, rules, clock),
             new BrokerCredentials(credentials),
             new BrokerApprovals(approvals.store(), approvalWaits, limits),

@@ -3,24 +3,17 @@ package io.valetkey.broker;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import io.micrometer.core.instrument.binder.MeterBinder;
-import io.valetkey.broker.crypto.CryptoProvider;
 import io.valetkey.broker.identity.IdentityVerifier;
-import io.valetkey.broker.identity.TrustedIssuer;
-import io.valetkey.broker.identity.TrustedIssuers;
 import io.valetkey.broker.issuance.EndpointTelemetry;
 import io.valetkey.broker.issuance.IssuanceConfiguration;
 import io.valetkey.broker.issuance.OAuthPaths;
-import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.policy.PolicyView;
 import io.valetkey.broker.stop.GatewayCensus;
 import io.valetkey.broker.stop.StopAcknowledgement;
 import io.valetkey.broker.stop.StopView;
 import io.valetkey.broker.telemetry.Telemetry;
-import java.time.Clock;
 import java.time.Duration;
-import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import org.jspecify.annotations.Nullable;
 import org.springframework.beans.factory.annotation.Qualifier;
 import org.springframework.boot.ssl.SslBundles;
 import org.springframework.boot.tomcat.servlet.TomcatServletWebServerFactory;
@@ -39,19 +32,6 @@ import org.springframework.security.web.SecurityFilterChain;
 @Conditional(OnRole.Issuer.class)
 @Import({IssuanceConfiguration.class, LeaseConfiguration.class, FederationConfiguration.class})
 class IssuerRoleConfiguration {
-
-  @Bean
-  IdentityVerifier identityVerifier(
-      PolicyView policy, CryptoProvider crypto, BrokerSettings settings, Clock clock) {
-    AddressRules rules = AddressRules.forIssuers(Set.of());
-    return new IdentityVerifier(
-        new CurrentIssuers(policy),
-        settings.names().issuer(),
-        crypto,
-        address -> rules.check(address, 0) == AddressRules.Verdict.ALLOWED,
-        true,
-        clock);
-  }
 
   @Bean
   IssuerMeters issuerMeters(IdentityVerifier identities, PolicyView policy) {
@@ -135,19 +115,5 @@ class IssuerRoleConfiguration {
       BrokerSettings settings, SslBundles bundles) {
     BrokerSettings.Mtls mtls = settings.mtls();
     return mtls == null ? factory -> {} : new MutualTlsListener(mtls, bundles);
-  }
-
-  /** The issuers of the policy as it is at each question. */
-  record CurrentIssuers(PolicyView policy) implements TrustedIssuers {
-
-    @Override
-    public @Nullable TrustedIssuer byIssuer(String iss) {
-      return policy.current().byIssuer(iss);
-    }
-
-    @Override
-    public @Nullable TrustedIssuer byTrustDomain(String domain) {
-      return policy.current().byTrustDomain(domain);
-    }
   }
 }

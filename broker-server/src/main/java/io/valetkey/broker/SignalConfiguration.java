@@ -146,7 +146,7 @@ class SignalConfiguration {
     AddressRules rules = AddressRules.forIssuers(Set.of());
     var verifier =
         new SecurityEventVerifier(
-            new IssuerRoleConfiguration.CurrentIssuers(policy),
+            new CurrentIssuers(policy),
             settings.names().issuer(),
             crypto,
             address -> rules.check(address, 0) == AddressRules.Verdict.ALLOWED,

@@ -72,6 +72,11 @@ final class ProviderUpstream implements AutoCloseable {
     return seen.getLast();
   }
 
+  /** How many requests came. */
+  int count() {
+    return seen.size();
+  }
+
   /** From now on each event after the first one waits until it is {@link #next told}. */
   void stepwise() {
     told = new Semaphore(0);

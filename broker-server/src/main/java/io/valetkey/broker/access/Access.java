@@ -21,6 +21,7 @@ import io.valetkey.broker.stop.Stops;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.Supplier;
@@ -113,6 +114,56 @@ public final class Access {
     } catch (RefusedException e) {
       return decided(e);
     }
+  }
+
+  /**
+   * Whether this workload may use what is at an origin without asking for a token first: what
+   * {@link #decideToken} says about its one destination there and all scopes. Never throws for a
+   * refusal.
+   *
+   * @param issuer the name of the issuer that vouches for it
+   * @param subject its subject there; it has no claims
+   * @param origin scheme, host and port, the port always written
+   */
+  public Decision decideAtOrigin(String issuer, String subject, String origin) {
+    try {
+      String name = destinationAt(issuer, subject, origin);
+      return decideToken(new TokenWish(issuer, subject, Map.of(), name, Set.of()));
+    } catch (RefusedException e) {
+      return decided(e);
+    }
+  }
+
+  /** The origin itself, which is no destination's name, unless exactly one is granted there. */
+  private String destinationAt(String issuer, String subject, String origin) {
+    PolicySnapshot snapshot = policy.get();
+    List<String> names =
+        snapshot.agentsOf(issuer, subject, Map.of()).stream()
+            .map(snapshot::agent)
+            .filter(Objects::nonNull)
+            .flatMap(agent -> agent.grants().stream())
+            .map(Grant::destination)
+            .filter(name -> mannerAt(snapshot, name, origin) != null)
+            .distinct()
+            .toList();
+    return names.size() == 1 ? names.getFirst() : origin;
+  }
+
+  /**
+   * What decisions were made on. As long as it is the same, only time and limits can change them.
+   *
+   * @param epoch the stop epoch
+   * @param policy the number of the last change of the policy
+   */
+  public record Basis(long epoch, long policy) {}
+
+  /**
+   * What decisions are made on now.
+   *
+   * @throws RefusedException if a view is too old to tell
+   */
+  public Basis basis() {
+    return new Basis(stops.epoch(), policy.get().version());
   }
 
   /**
@@ -391,7 +442,11 @@ public final class Access {
    * @throws RefusedException if the view of the policy is too old to tell
    */
   public @Nullable Manner atOrigin(String name, String origin) {
-    Destination destination = policy.get().destination(name);
+    return mannerAt(policy.get(), name, origin);
+  }
+
+  private static @Nullable Manner mannerAt(PolicySnapshot snapshot, String name, String origin) {
+    Destination destination = snapshot.destination(name);
     if (destination == null || !destination.originWithPort().equals(origin)) {
       return null;
     }

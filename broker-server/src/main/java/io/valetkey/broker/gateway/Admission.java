@@ -19,6 +19,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -233,9 +234,6 @@ final class Admission {
       exchange.method(method);
       exchange.entry().detail("path", accepted.path().raw());
       String token = trace.step("read_token", () -> entrance.token(accepted.fields()));
-      Caller caller = trace.step("verify_token", () -> permissions.verify(token));
-      exchange.entry().caller(caller);
-      exchange.live(live.add(caller, clock.instant(), exchange::end));
       var possession =
           new Permissions.Possession(
               entrance.announcesProof(accepted.fields()),
@@ -243,14 +241,24 @@ final class Admission {
               accepted.method(),
               settings.address(accepted.way(), accepted.destination()) + accepted.path().raw(),
               peer::thumbprint);
-      return trace
-          .later("verify_proof", () -> permissions.prove(token, caller, possession))
-          .thenCompose(proven ->
-              permitted(
-                  new Arrival(accepted, method, caller, exchange, side, false, null),
-                  accepted,
-                  TRIES))
-          .thenCompose(permitted -> equip(accepted, webSocket, caller, permitted, trace));
+      Function<Caller, CompletableFuture<Admitted>> goOn =
+          caller -> {
+            exchange.entry().caller(caller);
+            exchange.live(live.add(caller, clock.instant(), exchange::end));
+            return trace
+                .later("verify_proof", () -> permissions.prove(token, caller, possession))
+                .thenCompose(proven ->
+                    permitted(
+                        new Arrival(accepted, method, caller, exchange, side, false, null),
+                        accepted,
+                        TRIES))
+                .thenCompose(permitted -> equip(accepted, webSocket, caller, permitted, trace));
+          };
+      return token != null
+          ? goOn.apply(trace.step("verify_token", () -> permissions.verify(token)))
+          : trace
+              .later("verify_certificate", () -> peer.caller(permissions, accepted.destination()))
+              .thenCompose(goOn);
     } catch (RuntimeException e) {
       return CompletableFuture.failedFuture(e);
     }

@@ -3,6 +3,7 @@ package io.valetkey.broker.gateway;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import java.time.Clock;
+import java.util.Objects;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 
@@ -46,7 +47,7 @@ final class ApprovalPoll {
       Entrance entrance, PeerCertificate peer, Guard.Head head, Exchange exchange) {
     try {
       Guard.checkAllButTarget(head);
-      String token = entrance.token(head.fields());
+      String token = Objects.requireNonNull(entrance.token(head.fields()));
       Caller caller = permissions.verify(token);
       exchange.entry().caller(caller);
       exchange.live(live.add(caller, clock.instant(), exchange::end));

@@ -43,6 +43,9 @@ public final class AuditTrail implements Trail {
     public void caller(Caller caller) {
       open.agent(caller.agent()).workload(caller.issuer(), caller.subject()).jti(caller.jti());
       open.scopes(String.join(" ", caller.scopes()));
+      if (caller.kid() == null && caller.certificateThumbprint() != null) {
+        open.detail("certificate", caller.certificateThumbprint());
+      }
     }
 
     @Override

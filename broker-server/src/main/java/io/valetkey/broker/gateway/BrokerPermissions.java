@@ -15,8 +15,11 @@ import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.token.AccessToken;
 import io.valetkey.broker.token.AccessTokens;
 import io.valetkey.broker.token.DpopProofs;
+import java.security.cert.X509Certificate;
+import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** The broker's own answers: {@link AccessTokens} says who, {@link Access} says whether. */
@@ -24,12 +27,15 @@ public final class BrokerPermissions implements Permissions {
 
   private final AccessTokens tokens;
   private final DpopProofs proofs;
+  private final CertificateCallers certificates;
   private final Access access;
 
   /** Asks these. */
-  public BrokerPermissions(AccessTokens tokens, DpopProofs proofs, Access access) {
+  public BrokerPermissions(
+      AccessTokens tokens, DpopProofs proofs, CertificateCallers certificates, Access access) {
     this.tokens = tokens;
     this.proofs = proofs;
+    this.certificates = certificates;
     this.access = access;
   }
 
@@ -50,7 +56,14 @@ public final class BrokerPermissions implements Permissions {
   }
 
   @Override
-  public CompletableFuture<Void> prove(String token, Caller caller, Possession possession) {
+  public CompletableFuture<Caller> identify(
+      String thumbprint, Supplier<List<X509Certificate>> chain, String origin) {
+    return certificates.of(thumbprint, chain, origin);
+  }
+
+  @Override
+  public CompletableFuture<Void> prove(
+      @Nullable String token, Caller caller, Possession possession) {
     String thumbprint = caller.keyThumbprint();
     boolean bound = thumbprint != null;
     if (bound != possession.announced() || possession.proofs().size() != (bound ? 1 : 0)) {
@@ -62,12 +75,13 @@ public final class BrokerPermissions implements Permissions {
       return CompletableFuture.failedFuture(
           invalid("the token is bound to a certificate that is not this connection's"));
     }
-    if (!bound) {
+    if (thumbprint == null) {
       return CompletableFuture.completedFuture(null);
     }
+    String shown = Objects.requireNonNull(token);
     // The shared store of used proofs is a database: not on an event loop.
     return CompletableFuture.runAsync(
-        () -> requireKey(Objects.requireNonNull(thumbprint), token, possession),
+        () -> requireKey(thumbprint, shown, possession),
         task -> Thread.ofVirtual().name("dpop").start(task));
   }
 
@@ -128,7 +142,9 @@ public final class BrokerPermissions implements Permissions {
 
   private Holder holder(Caller caller) {
     // Asked again now that the exchange can be found: a revocation may have come in between.
-    tokens.requireKey(caller.kid());
+    if (caller.kid() != null) {
+      tokens.requireKey(caller.kid());
+    }
     return new Holder(
         caller.agent(),
         caller.issuer(),
@@ -139,7 +155,7 @@ public final class BrokerPermissions implements Permissions {
         caller.scopes());
   }
 
-  private static Decision.Granted granted(Decision decision) {
+  static Decision.Granted granted(Decision decision) {
     return switch (decision) {
       case Decision.Granted granted -> granted;
       case Decision.Refused refused ->

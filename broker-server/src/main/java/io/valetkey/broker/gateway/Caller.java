@@ -4,10 +4,11 @@ import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a verified access token says about who is calling.
+ * What a verified access token says about who is calling, or what a token would say in whose place
+ * the certificate of the connection stands.
  *
  * @param jti the token's id
- * @param kid the id of the key that signed it
+ * @param kid the id of the key that signed it; null if there is no token, but a certificate alone
  * @param tokenEpoch the stop epoch in which it was issued
  * @param agent the agent's name
  * @param issuer the name of the issuer of the identity behind it
@@ -19,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  */
 public record Caller(
     String jti,
-    String kid,
+    @Nullable String kid,
     long tokenEpoch,
     String agent,
     String issuer,

@@ -7,6 +7,7 @@ import io.vertx.core.http.HttpConnection;
 import io.vertx.core.net.impl.ConnectionBase;
 import java.util.List;
 import java.util.UUID;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What differs between the ways in: the form of the request target, the place of the token, and how
@@ -53,9 +54,11 @@ abstract sealed class Entrance {
   /**
    * The token, not verified.
    *
+   * @return null if there is none, and here the certificate of the connection may stand in its
+   *     place
    * @throws io.valetkey.broker.problem.RefusedException if there is not exactly one
    */
-  abstract String token(Fields fields);
+  abstract @Nullable String token(Fields fields);
 
   /** Whether the token came with the scheme that announces a proof (RFC 9449 section 7.1). */
   boolean announcesProof(Fields fields) {
@@ -126,10 +129,12 @@ abstract sealed class Entrance {
   /** The whole URL as the request target, on the forward proxy's port. */
   static final class AbsoluteForm extends Entrance {
 
-    static final AbsoluteForm INSTANCE = new AbsoluteForm();
+    private final boolean certificateSuffices;
 
-    private AbsoluteForm() {
+    /** With this, it is also where the token of a CONNECT is found. */
+    AbsoluteForm(boolean certificateSuffices) {
       super(Way.ABSOLUTE_FORM);
+      this.certificateSuffices = certificateSuffices;
     }
 
     @Override
@@ -138,8 +143,11 @@ abstract sealed class Entrance {
     }
 
     @Override
-    String token(Fields fields) {
-      return TokenSlots.readProxy(fields);
+    @Nullable String token(Fields fields) {
+      // What is there counts: a slot that holds no token is not an empty one.
+      return certificateSuffices && !fields.has("proxy-authorization")
+          ? null
+          : TokenSlots.readProxy(fields);
     }
 
     @Override
@@ -148,13 +156,13 @@ abstract sealed class Entrance {
     }
   }
 
-  /** In a tunnel whose TLS ends here; the token is that of the CONNECT. */
+  /** In a tunnel whose TLS ends here; the token, or that there is none, is that of the CONNECT. */
   static final class Intercepted extends Entrance {
 
     private final Authority authority;
-    private final String token;
+    private final @Nullable String token;
 
-    Intercepted(Authority authority, String token) {
+    Intercepted(Authority authority, @Nullable String token) {
       super(Way.INTERCEPT);
       this.authority = authority;
       this.token = token;
@@ -166,7 +174,7 @@ abstract sealed class Entrance {
     }
 
     @Override
-    String token(Fields fields) {
+    @Nullable String token(Fields fields) {
       return token;
     }
   }

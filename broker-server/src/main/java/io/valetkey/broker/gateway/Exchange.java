@@ -35,6 +35,7 @@ final class Exchange {
       new AtomicReference<>(GrantMeter.NONE);
   private @Nullable UsageReader usage;
   private boolean complete;
+  private boolean over;
   private boolean recorded;
   private @Nullable String method;
   private @Nullable String destination;
@@ -80,6 +81,10 @@ final class Exchange {
 
   void live(LiveExchanges.Live registered) {
     live = registered;
+    if (over) {
+      // Who it is took a while, and it has ended meanwhile.
+      exchanges.remove(registered);
+    }
   }
 
   /** The request has this method, which is one of those that there are. */
@@ -205,6 +210,7 @@ final class Exchange {
 
   /** The exchange came to its end, good or bad: stops need not look for it any more. */
   void ended() {
+    over = true;
     settle();
     exchanges.letGo(held);
     held = 0;

@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Predicate;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -63,8 +64,13 @@ public final class ExchangeCutter implements AutoCloseable {
 
   /** Ends what was allowed by tokens whose key does not count any more. */
   public void keysRevoked(Predicate<String> counts) {
-    var cut = live.end(exchange -> !counts.test(exchange.caller().kid()), Ending.STOPPED);
+    var cut = live.end(exchange -> isRevoked(exchange.caller().kid(), counts), Ending.STOPPED);
     stopped.addAndGet(cut.size());
+  }
+
+  /** Where a certificate stands in the place of a token, no key of ours has signed anything. */
+  private static boolean isRevoked(@Nullable String kid, Predicate<String> counts) {
+    return kid != null && !counts.test(kid);
   }
 
   private List<Live> cutWhatIsWrong() {

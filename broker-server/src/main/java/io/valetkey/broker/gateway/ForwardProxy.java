@@ -32,6 +32,7 @@ public final class ForwardProxy {
   private final Vertx vertx;
   private final GatewayServer gateway;
   private final ForwardSettings settings;
+  private final Entrance entrance;
   private final ProxyGate.Shared shared;
   private final Http2Tunnel http2;
   private final List<HttpServer> servers = new CopyOnWriteArrayList<>();
@@ -56,7 +57,8 @@ public final class ForwardProxy {
     this.vertx = vertx;
     this.gateway = gateway;
     this.settings = settings;
-    this.shared = gateway.shared(certificates);
+    this.entrance = new Entrance.AbsoluteForm(settings.certificateSuffices());
+    this.shared = gateway.shared(certificates, entrance);
     this.http2 = gateway.http2Tunnel();
     this.own = settings.tls() ? own : null;
   }
@@ -107,7 +109,7 @@ public final class ForwardProxy {
     gateway.guard(connection);
     var base = (ConnectionBase) connection;
     Channel channel = base.channel();
-    Entrance.AbsoluteForm.INSTANCE.take(channel);
+    entrance.take(channel);
     var gate = new ProxyGate(shared, tunnel -> http2.begin(base.context(), tunnel));
     channel.pipeline().addBefore("wireGuard", "proxyGate", gate);
   }

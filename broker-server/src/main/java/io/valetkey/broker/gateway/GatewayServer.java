@@ -182,10 +182,14 @@ public final class GatewayServer {
     }
   }
 
-  /** What the gates of a forward proxy have in common. */
-  ProxyGate.Shared shared(InterceptionCertificates certificates) {
+  /**
+   * What the gates of a forward proxy have in common.
+   *
+   * @param outside how requests come in that are in no tunnel
+   */
+  ProxyGate.Shared shared(InterceptionCertificates certificates, Entrance outside) {
     return new ProxyGate.Shared(
-        new Tunnels(permissions, live, certificates, egress, clock),
+        new Tunnels(permissions, outside, live, certificates, egress, clock),
         new TunnelDial(vertx, egress, settings.connectTimeout(), TUNNELS),
         new TunnelRelay.Bounds(
             permissions::areCurrent,

@@ -4,12 +4,20 @@ import io.netty.channel.Channel;
 import io.netty.handler.ssl.SslHandler;
 import io.netty.util.AttributeKey;
 import io.valetkey.broker.crypto.CertificateThumbprint;
+import io.valetkey.broker.problem.ProblemCode;
+import io.valetkey.broker.problem.RefusedException;
+import java.security.cert.Certificate;
+import java.security.cert.X509Certificate;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The certificate of whoever opened a connection: one for each connection, read when the first
- * token that is bound to a certificate comes in, on the connection's event loop.
+ * The certificate of whoever opened a connection: one for each connection, read when something
+ * first depends on it, on the connection's event loop.
  */
 final class PeerCertificate {
 
@@ -49,5 +57,35 @@ final class PeerCertificate {
     } catch (SSLPeerUnverifiedException e) {
       return null;
     }
+  }
+
+  /**
+   * Who shows it, where no token says so. Completes on the connection's event loop.
+   *
+   * @param origin scheme, host and port of what is asked for
+   * @throws RefusedException {@link ProblemCode#UNAUTHORIZED} if there is none
+   */
+  CompletableFuture<Caller> caller(Permissions permissions, String origin) {
+    String shown = thumbprint();
+    if (shown == null) {
+      throw new RefusedException(ProblemCode.UNAUTHORIZED, "neither a token nor a certificate");
+    }
+    CompletableFuture<Caller> caller = permissions.identify(shown, this::chain, origin);
+    return caller.isDone()
+        ? caller
+        : caller.thenApplyAsync(Function.identity(), channel.eventLoop());
+  }
+
+  private List<X509Certificate> chain() {
+    SslHandler tls = channel.pipeline().get(SslHandler.class);
+    List<X509Certificate> chain = new ArrayList<>();
+    try {
+      for (Certificate shown : tls.engine().getSession().getPeerCertificates()) {
+        chain.add((X509Certificate) shown);
+      }
+    } catch (SSLPeerUnverifiedException e) {
+      throw new IllegalStateException("the certificate is gone", e);
+    }
+    return chain;
   }
 }

@@ -7,6 +7,7 @@ import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.DestinationSpec.Manner;
 import io.valetkey.broker.policy.RequestPath;
 import io.valetkey.broker.problem.RefusedException;
+import java.security.cert.X509Certificate;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Supplier;
@@ -57,6 +58,18 @@ public interface Permissions {
   Caller verify(String token);
 
   /**
+   * Says who calls by the certificate of a connection alone, in whose handshake its key was proved.
+   * The scopes are all that is granted at the origin.
+   *
+   * @param thumbprint that of the certificate
+   * @param chain the certificate and what came with it, should they have to be looked at
+   * @param origin scheme, host and port of what is asked for
+   * @return may complete on another thread; fails with a {@link RefusedException} if it is nobody's
+   */
+  CompletableFuture<Caller> identify(
+      String thumbprint, Supplier<List<X509Certificate>> chain, String origin);
+
+  /**
    * What came with a token to prove that its holder has the key or certificate it is bound to.
    *
    * @param announced whether the token came with the scheme {@code DPoP}
@@ -77,11 +90,12 @@ public interface Permissions {
    * 9449 section 7.1); one that is bound to a certificate on a connection of it (RFC 8705 section
    * 3).
    *
+   * @param token null if a certificate stands in its place
    * @return completes at once for a token that is bound to no key; fails with a {@link
    *     RefusedException} of {@link io.valetkey.broker.problem.ProblemCode#INVALID_TOKEN} if the
    *     proof is missing or wrong
    */
-  CompletableFuture<Void> prove(String token, Caller caller, Possession possession);
+  CompletableFuture<Void> prove(@Nullable String token, Caller caller, Possession possession);
 
   /**
    * How a destination is used, if this is its origin. Decides nothing; a name in its place does.

@@ -34,10 +34,10 @@ final class Tunnels {
   /** One whose TLS ends here. Not a record: the token is in it. */
   static final class Interception implements Opened {
     private final ConnectHead head;
-    private final String token;
+    private final @Nullable String token;
     private final SslContext tls;
 
-    Interception(ConnectHead head, String token, SslContext tls) {
+    Interception(ConnectHead head, @Nullable String token, SslContext tls) {
       this.head = head;
       this.token = token;
       this.tls = tls;
@@ -70,13 +70,15 @@ final class Tunnels {
       implements Opened {}
 
   /** A CONNECT whose caller is known. */
-  private record Arrival(ConnectHead head, String token, Caller caller, Exchange exchange) {
+  private record Arrival(
+      ConnectHead head, @Nullable String token, Caller caller, Exchange exchange) {
     String origin() {
       return head.authority().httpsOrigin();
     }
   }
 
   private final Permissions permissions;
+  private final Entrance outside;
   private final LiveExchanges live;
   private final InterceptionCertificates certificates;
   private final Egress egress;
@@ -84,11 +86,13 @@ final class Tunnels {
 
   Tunnels(
       Permissions permissions,
+      Entrance outside,
       LiveExchanges live,
       InterceptionCertificates certificates,
       Egress egress,
       Clock clock) {
     this.permissions = permissions;
+    this.outside = outside;
     this.live = live;
     this.certificates = certificates;
     this.egress = egress;
@@ -108,20 +112,32 @@ final class Tunnels {
       ConnectHead head = trace.step("guard", () -> ConnectHead.parse(text));
       exchange.entry().detail("method", "CONNECT");
       exchange.entry().detail("origin", head.authority().httpsOrigin());
-      String token = trace.step("read_token", () -> TokenSlots.readProxy(head.fields()));
-      Caller caller = trace.step("verify_token", () -> permissions.verify(token));
-      exchange.entry().caller(caller);
-      exchange.live(live.add(caller, clock.instant(), exchange::end));
-      var possession =
-          new Permissions.Possession(
-              false, head.fields().all("dpop"), "CONNECT", "/", peer::thumbprint);
-      var arrival = new Arrival(head, token, caller, exchange);
+      String token = trace.step("read_token", () -> outside.token(head.fields()));
+      if (token != null) {
+        Caller caller = trace.step("verify_token", () -> permissions.verify(token));
+        return proven(peer, new Arrival(head, token, caller, exchange));
+      }
       return trace
-          .later("verify_proof", () -> permissions.prove(token, caller, possession))
-          .thenCompose(proven -> decided(arrival));
+          .later(
+              "verify_certificate", () -> peer.caller(permissions, head.authority().httpsOrigin()))
+          .thenCompose(caller -> proven(peer, new Arrival(head, null, caller, exchange)));
     } catch (RuntimeException e) {
       return CompletableFuture.failedFuture(e);
     }
+  }
+
+  private CompletableFuture<Opened> proven(PeerCertificate peer, Arrival arrival) {
+    Caller caller = arrival.caller();
+    Exchange exchange = arrival.exchange();
+    exchange.entry().caller(caller);
+    exchange.live(live.add(caller, clock.instant(), exchange::end));
+    var possession =
+        new Permissions.Possession(
+            false, arrival.head().fields().all("dpop"), "CONNECT", "/", peer::thumbprint);
+    return exchange
+        .trace()
+        .later("verify_proof", () -> permissions.prove(arrival.token(), caller, possession))
+        .thenCompose(proven -> decided(arrival));
   }
 
   private CompletableFuture<Opened> decided(Arrival arrival) {

@@ -28,6 +28,7 @@ import io.vertx.core.Vertx;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.nio.charset.StandardCharsets;
+import java.security.cert.X509Certificate;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
@@ -41,6 +42,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.TrustManagerFactory;
 
@@ -221,7 +223,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Appr
             Clock.systemUTC());
     forward =
         new ForwardProxy(
-            vertx, server, new ForwardSettings("127.0.0.1", 0, false), certificates, null);
+            vertx, server, new ForwardSettings("127.0.0.1", 0, false, false), certificates, null);
     server.forward(forward);
     server.start();
   }
@@ -274,6 +276,13 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Appr
         Set.of("s"),
         thumbprint,
         null);
+  }
+
+  @Override
+  public CompletableFuture<Caller> identify(
+      String thumbprint, Supplier<List<X509Certificate>> chain, String origin) {
+    return CompletableFuture.failedFuture(
+        new RefusedException(ProblemCode.AGENT_UNKNOWN, "nobody shows a certificate here"));
   }
 
   @Override

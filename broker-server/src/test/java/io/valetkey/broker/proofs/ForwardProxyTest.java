@@ -123,9 +123,11 @@ class ForwardProxyTest {
                 Map.of(
                     "valetkey.gateway.forward.port", "1",
                     "valetkey.gateway.forward.tls", "true",
+                    "valetkey.gateway.forward.certificate-suffices", "true",
                     "valetkey.gateway.forward.ca-bundle", "x",
                     "valetkey.gateway.forward.ca-domains", "Example.com")))
         .hasMessageContaining("valetkey.gateway.forward.tls: needs")
+        .hasMessageContaining("valetkey.gateway.forward.certificate-suffices: needs")
         .hasMessageContaining("valetkey.gateway.forward.ca-domains: is for an authority")
         .hasMessageContaining("valetkey.gateway.forward.ca-domains: must be domain names");
     assertThatThrownBy(() ->
