@@ -9,6 +9,7 @@ import io.valetkey.broker.condition.RequestBody;
 import io.valetkey.broker.condition.RequestFacts;
 import io.valetkey.broker.policy.ApprovalTerms;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.policy.ScopeRules;
 import io.valetkey.broker.policy.Signing;
 import io.valetkey.broker.problem.ProblemCode;
@@ -82,6 +83,11 @@ final class Admission {
 
     Destination destination() {
       return target;
+    }
+
+    /** Where the credential comes from. */
+    DestinationSpec.Credential reference() {
+      return target.credentialOf(caller.agent());
     }
 
     /** Checked addresses; at least one. */
@@ -369,7 +375,7 @@ final class Admission {
     Trace trace = arrival.exchange().trace();
     Destination target = permitted.permit().target();
     checkCopySource(arrival.accepted(), arrival.caller(), target);
-    return equipment(target, trace)
+    return equipment(target, arrival.caller(), trace)
         .thenCompose(
             ready -> arrival.side().whileOpen(CompletableFuture.completedFuture(ready), SHORT))
         .thenCompose(open -> trace.later("use_approval", () -> approvals.use(standing.id(), asked)))
@@ -456,7 +462,7 @@ final class Admission {
     RequestBody body = permitted.facts().sentBody();
     byte[] held = body == null ? null : body.bytes();
     boolean once = permitted.permit().approval() != null;
-    return equipment(target, trace)
+    return equipment(target, caller, trace)
         .thenApply(ready ->
             new Admitted(
                 accepted,
@@ -470,12 +476,13 @@ final class Admission {
                 clock));
   }
 
-  private CompletableFuture<Equipment> equipment(Destination target, Trace trace) {
+  private CompletableFuture<Equipment> equipment(Destination target, Caller caller, Trace trace) {
     return trace
         .later("resolve", () -> egress.resolve(target))
         .thenCompose(addresses ->
             trace
-                .later("fetch_credential", () -> credentials.get(target.credential()))
+                .later(
+                    "fetch_credential", () -> credentials.get(target.credentialOf(caller.agent())))
                 .thenApply(credential -> new Equipment(addresses, credential)));
   }
 

@@ -286,7 +286,7 @@ final class Forward {
         !hasBody() && !admitted.once() && List.of("GET", "HEAD").contains(in.method().name());
     if (refreshed || !replayable) {
       // Not replayed, but asked for anew, so that the next request has the right one.
-      var _ = refreshed ? null : credentials.refresh(admitted.destination().credential());
+      var _ = refreshed ? null : credentials.refresh(admitted.reference());
       conversation.fail(ProblemCode.UPSTREAM_CREDENTIAL_REJECTED, "the upstream answered 401");
       return;
     }
@@ -295,7 +295,7 @@ final class Forward {
     Context context = conversation.context();
     var _ =
         credentials
-            .refresh(admitted.destination().credential())
+            .refresh(admitted.reference())
             .whenComplete((fresh, e) -> context.runOnContext(v -> replay(fresh, e)));
   }
 

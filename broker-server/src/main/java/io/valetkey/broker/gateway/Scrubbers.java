@@ -22,7 +22,7 @@ final class Scrubbers {
   Scrubber of(Admission.Admitted admitted) {
     Credentials.Credential credential = admitted.credential();
     return compiled.get(
-        new Key(admitted.destination().credential(), credential.version()),
+        new Key(admitted.reference(), credential.version()),
         key -> new Scrubber(credential.fields().all()));
   }
 

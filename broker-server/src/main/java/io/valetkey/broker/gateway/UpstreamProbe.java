@@ -16,6 +16,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -80,7 +81,7 @@ final class UpstreamProbe {
               ? "The name resolves, and every address is allowed"
               : "Left to the upstream proxy, whose name resolves");
       step = "credential";
-      Credentials.Credential credential = await(credentials.refresh(target.credential()));
+      Credentials.Credential credential = await(credentials.refresh(target.credentialOf(NOBODY)));
       var admitted =
           new Admission.Admitted(
               accepted, null, nobody(), target, addresses, credential, null, false, clock);
@@ -104,7 +105,7 @@ final class UpstreamProbe {
     } catch (RefusedException e) {
       failed(e.detail());
     } catch (ExecutionException e) {
-      failed(sentence(Trace.cause(e)));
+      failed(sentence(Trace.cause(Objects.requireNonNullElse(e.getCause(), e))));
     } catch (TimeoutException e) {
       failed("It took longer than " + LONGEST_ANSWER.toSeconds() + " s");
     } catch (InterruptedException e) {

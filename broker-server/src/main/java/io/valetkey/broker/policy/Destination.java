@@ -167,6 +167,9 @@ public record Destination(
 
   private static DestinationSpec.Credential fields(
       DestinationSpec spec, DestinationSpec.Credential credential) {
+    if (credential instanceof DestinationSpec.Credential.AwsWebIdentity) {
+      return credential;
+    }
     Signing signing = spec.signing();
     if (signing != null) {
       return new DestinationSpec.Credential.Fields(
@@ -233,6 +236,18 @@ public record Destination(
       }
     });
     return new ScopeRules(rules, injection.replaced(), approvals, rawPath);
+  }
+
+  /**
+   * The credential for the requests of an agent: the destination's, or a session of its own where
+   * there is one for each.
+   *
+   * @param agent the agent's name; empty for a request that is nobody's
+   */
+  public DestinationSpec.Credential credentialOf(String agent) {
+    return credential instanceof DestinationSpec.Credential.AwsWebIdentity role
+        ? role.sessionOf(agent)
+        : credential;
   }
 
   /** Where the upstream is, with the port even if it is the usual one. */

@@ -83,7 +83,11 @@ final class DestinationRules {
       if (minted.secret() != null) {
         checkStored("/credential/secret", minted.secret(), errors, false);
       }
-      if (severalFields) {
+      if (minted instanceof Credential.AwsWebIdentity) {
+        if (!(spec.signing() instanceof Signing.AwsSigV4)) {
+          errors.add("/signing", FieldError.REQUIRED, "must be for AWS: its sessions are no tokens");
+        }
+      } else if (severalFields) {
         errors.invalid("/credential/source", "is one token: no slot can name a field of it");
       }
     } else {

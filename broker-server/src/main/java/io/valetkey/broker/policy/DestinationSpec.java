@@ -161,6 +161,57 @@ public record DestinationSpec(
       }
     }
 
+    /**
+     * A session of a role of AWS, for an assertion of our own issuer ({@code
+     * AssumeRoleWithWebIdentity}): no key is stored. It signs requests and is no token.
+     *
+     * @param tokenEndpoint AWS's Security Token Service, best that of the region
+     * @param roleArn the role
+     * @param subject the {@code sub} of the assertion, by which the role's trust policy knows us
+     * @param audience its {@code aud}; {@code sts.amazonaws.com} if null
+     * @param duration how long a session lives; 15 minutes, the shortest that AWS makes, if null
+     * @param sessionPolicy a policy of IAM as JSON that narrows the session further; none if null
+     * @param session the name of the session; null where it is written, for it is the agent's
+     */
+    record AwsWebIdentity(
+        String tokenEndpoint,
+        String roleArn,
+        String subject,
+        @Nullable String audience,
+        @Nullable Duration duration,
+        @Nullable String sessionPolicy,
+        @Nullable String session)
+        implements Minted {
+
+      /** The name of a session that is nobody's; no agent has it. */
+      public static final String OWN_SESSION = "valetkey=self-test";
+
+      /**
+       * The session of an agent, or our own for the empty name. AWS takes 2 to 64 characters, names
+       * of agents have 1 to 63 and never an equals sign: each agent has a session name of its own.
+       */
+      public AwsWebIdentity sessionOf(String agent) {
+        String name =
+            switch (agent.length()) {
+              case 0 -> OWN_SESSION;
+              case 1 -> "agent=" + agent;
+              default -> agent;
+            };
+        return new AwsWebIdentity(
+            tokenEndpoint, roleArn, subject, audience, duration, sessionPolicy, name);
+      }
+
+      @Override
+      public String endpoint() {
+        return tokenEndpoint;
+      }
+
+      @Override
+      public @Nullable Credential secret() {
+        return null;
+      }
+    }
+
     /** How a client authenticates at a token endpoint (RFC 6749 section 2.3, RFC 7523). */
     enum ClientAuthentication {
       CLIENT_SECRET_BASIC,

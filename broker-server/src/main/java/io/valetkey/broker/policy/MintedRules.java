@@ -2,6 +2,7 @@ package io.valetkey.broker.policy;
 
 import io.valetkey.broker.policy.DestinationSpec.Credential;
 import java.net.InetAddress;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -32,6 +33,11 @@ final class MintedRules {
           "client_assertion_type",
           "subject_token",
           "subject_token_type");
+  private static final Pattern ROLE_ARN =
+      Pattern.compile("arn:aws(-[a-z]{1,8}){0,3}:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}");
+  private static final Pattern SESSION_POLICY = Pattern.compile("[ -~]{2,2048}");
+  private static final Duration SHORTEST_SESSION = Duration.ofMinutes(15);
+  private static final Duration LONGEST_SESSION = Duration.ofHours(1);
   private static final int MOST_PARAMETERS = 16;
   private static final int MOST_REPOSITORIES = 500;
   private static final int LONGEST_SCOPE = 2048;
@@ -67,6 +73,7 @@ final class MintedRules {
       }
       case Credential.GitHubApp app -> checkGitHub(app, errors);
       case Credential.Federated federated -> checkFederated(federated, errors);
+      case Credential.AwsWebIdentity role -> checkAws(role, errors);
     }
   }
 
@@ -94,6 +101,25 @@ final class MintedRules {
       }
       checkText(at, value, errors);
     });
+  }
+
+  private void checkAws(Credential.AwsWebIdentity role, Errors errors) {
+    checkEndpoint("/credential/tokenEndpoint", role.tokenEndpoint(), errors);
+    checkText("/credential/subject", role.subject(), errors);
+    checkText("/credential/audience", role.audience(), errors);
+    if (!ROLE_ARN.matcher(role.roleArn()).matches()) {
+      errors.invalid(
+          "/credential/roleArn", "must be a role's ARN, as in arn:aws:iam::123456789012:role/name");
+    }
+    Duration duration = role.duration() == null ? SHORTEST_SESSION : role.duration();
+    if (duration.compareTo(SHORTEST_SESSION) < 0 || duration.compareTo(LONGEST_SESSION) > 0) {
+      errors.invalid("/credential/duration", "must be from 15m to 1h");
+    }
+    String policy = role.sessionPolicy();
+    if (policy != null && !SESSION_POLICY.matcher(policy).matches()) {
+      errors.invalid(
+          "/credential/sessionPolicy", "must be at most 2048 ASCII characters, written densely");
+    }
   }
 
   private void checkGitHub(Credential.GitHubApp app, Errors errors) {

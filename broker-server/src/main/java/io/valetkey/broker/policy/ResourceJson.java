@@ -171,6 +171,15 @@ public final class ResourceJson {
               fields.text("clientId"),
               fields.text("scope"),
               fields.textMap("parameters"));
+      case "aws-web-identity" ->
+          new Credential.AwsWebIdentity(
+              fields.requiredText("tokenEndpoint"),
+              fields.requiredText("roleArn"),
+              fields.requiredText("subject"),
+              fields.text("audience"),
+              fields.duration("duration"),
+              text(fields.object("sessionPolicy")),
+              null);
       case "vault-kv" ->
           new Credential.VaultKv(
               fields.requiredText("mount"), fields.requiredText("path"), fields.text("field"));
@@ -192,10 +201,15 @@ public final class ResourceJson {
             "source",
             FieldError.UNSUPPORTED,
             "is not a supported source; supported now: vault-kv, vault-dynamic, file,"
-                + " oauth-client-credentials, oauth-jwt-bearer, github-app, federated");
+                + " oauth-client-credentials, oauth-jwt-bearer, github-app, federated,"
+                + " aws-web-identity");
         yield NO_CREDENTIAL;
       }
     };
+  }
+
+  private static @Nullable String text(@Nullable ObjectNode object) {
+    return object == null ? null : object.toString();
   }
 
   private static ClientAuthentication authentication(JsonFields fields) {

@@ -30,6 +30,8 @@ final class CredentialText {
                   + kv.path()
                   + (kv.field() == null ? "" : "#" + kv.field()));
       case DestinationSpec.Credential.Fields fields -> name(fields.of());
+      case DestinationSpec.Credential.AwsWebIdentity role ->
+          printable("the session of " + role.roleArn());
       case DestinationSpec.Credential.Minted minted ->
           printable("the token of " + minted.endpoint());
       case DestinationSpec.Credential.VaultDynamic dynamic ->

@@ -2,6 +2,7 @@ package io.valetkey.broker.upstream;
 
 import io.valetkey.broker.net.FormEncoding;
 import io.valetkey.broker.policy.DestinationSpec.Credential;
+import io.valetkey.broker.policy.DestinationSpec.Credential.AwsWebIdentity;
 import io.valetkey.broker.policy.DestinationSpec.Credential.ClientCredentials;
 import io.valetkey.broker.policy.DestinationSpec.Credential.Federated;
 import io.valetkey.broker.policy.DestinationSpec.Credential.GitHubApp;
@@ -31,8 +32,8 @@ import tools.jackson.databind.json.JsonMapper;
 /**
  * Short tokens that a provider makes for us: by client credentials (RFC 6749 section 4.4), by a
  * signed assertion (RFC 7523), as an installation of a GitHub App, or for an assertion of our own
- * issuer. What proves who we are is read anew for each token and goes to the token endpoint of the
- * policy only.
+ * issuer; and sessions of AWS for the same. What proves who we are is read anew for each token and
+ * goes to the token endpoint of the policy only.
  */
 public final class ProviderTokens {
 
@@ -53,6 +54,7 @@ public final class ProviderTokens {
   private final Function<Credential, SecretValue> secrets;
   private final Function<Credential, SecretValue> keys;
   private final @Nullable Federation federation;
+  private final AwsSessions awsSessions;
   private final Clock clock;
 
   /**
@@ -72,6 +74,7 @@ public final class ProviderTokens {
     this.secrets = secrets;
     this.keys = keys;
     this.federation = federation;
+    this.awsSessions = new AwsSessions(http, clock);
     this.clock = clock;
   }
 
@@ -89,6 +92,7 @@ public final class ProviderTokens {
         case JwtBearer bearer -> oauth(bearer, assertion(bearer, now), now);
         case GitHubApp app -> gitHub(app, now);
         case Federated federated -> oauth(federated, federated(federated, now), now);
+        case AwsWebIdentity role -> awsSessions.fetch(role, awsAssertion(role, now), now);
       };
     } catch (IOException e) {
       // Our own words or those of the JDK about the connection, never the answer.
@@ -161,15 +165,9 @@ public final class ProviderTokens {
   }
 
   private Form federated(Federated federated, Instant now) throws IOException {
-    if (federation == null) {
-      throw CredentialText.refused(
-          federated, "cannot be had: " + Federation.SETTING + " is not set");
-    }
-    Map<String, Object> claims = claims(federation.issuer(), now, ASSERTION);
-    claims.put("sub", federated.subject());
-    claims.put(
-        "aud", federated.audience() == null ? federated.tokenEndpoint() : federated.audience());
-    String assertion = federation.sign(claims);
+    String audience =
+        federated.audience() == null ? federated.tokenEndpoint() : federated.audience();
+    String assertion = federationAssertion(federated, federated.subject(), audience, now);
     Form form = new Form();
     switch (federated.grant()) {
       case JWT_BEARER -> {
@@ -193,6 +191,23 @@ public final class ProviderTokens {
       federated.parameters().forEach(form::put);
     }
     return form;
+  }
+
+  private String awsAssertion(AwsWebIdentity role, Instant now) throws IOException {
+    String audience = role.audience() == null ? AwsSessions.AUDIENCE : role.audience();
+    return federationAssertion(role, role.subject(), audience, now);
+  }
+
+  private String federationAssertion(Minted reference, String subject, String audience, Instant now)
+      throws IOException {
+    if (federation == null) {
+      throw CredentialText.refused(
+          reference, "cannot be had: " + Federation.SETTING + " is not set");
+    }
+    Map<String, Object> claims = claims(federation.issuer(), now, ASSERTION);
+    claims.put("sub", subject);
+    claims.put("aud", audience);
+    return federation.sign(claims);
   }
 
   private static Map<String, Object> claims(String issuer, Instant now, Duration life) {
