@@ -25,6 +25,8 @@ final class ClosedLoop implements AutoCloseable {
   private static final String LOOPBACK = "127.0.0.1";
   private static final long LONGEST_MICROS = TimeUnit.SECONDS.toMicros(60);
 
+  private static final int STREAMS = 8;
+
   private final Vertx vertx = Vertx.vertx();
   private final Context context = vertx.getOrCreateContext();
   private final HttpClient client;
@@ -53,12 +55,30 @@ final class ClosedLoop implements AutoCloseable {
    */
   record Result(long operations, long wrong, double seconds, Histogram latency) {}
 
+  /** A loop of HTTP/1.1 without TLS. */
   ClosedLoop(int connections) {
-    this.connections = connections;
+    this(connections, new HttpClientOptions());
+  }
+
+  /**
+   * A loop over one kind of connection. With HTTP/2 each connection carries {@value #STREAMS}
+   * requests at once.
+   *
+   * @param requests how many are under way at once
+   */
+  ClosedLoop(int requests, CallerLeg leg, Certificates certificates) {
+    this(requests, leg.options(certificates).setHttp2MultiplexingLimit(STREAMS));
+  }
+
+  private ClosedLoop(int requests, HttpClientOptions options) {
+    this.connections = requests;
     this.client =
         vertx.createHttpClient(
-            new HttpClientOptions().setKeepAliveTimeout(600),
-            new PoolOptions().setHttp1MaxSize(connections).setEventLoopSize(1));
+            options.setKeepAliveTimeout(600).setHttp2KeepAliveTimeout(600),
+            new PoolOptions()
+                .setHttp1MaxSize(requests)
+                .setHttp2MaxSize((requests + STREAMS - 1) / STREAMS)
+                .setEventLoopSize(1));
   }
 
   /** Sends for this long and waits for the last answers. */

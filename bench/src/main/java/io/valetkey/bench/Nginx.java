@@ -5,8 +5,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
-import java.util.Optional;
-import java.util.stream.Stream;
 
 /** Debian's nginx with a configuration of ours, in the foreground, with two workers. */
 @SuppressWarnings("InlineFormatString") // whole configuration files read better on their own
@@ -19,7 +17,7 @@ final class Nginx {
       worker_processes 2;
       pid %1$s/nginx-%2$s.pid;
       error_log %1$s/nginx-%2$s.error.log;
-      events { worker_connections 4096; }
+      events { worker_connections 16384; }
       http {
         access_log off;
         client_body_temp_path %1$s/tmp-%2$s;
@@ -37,7 +35,7 @@ final class Nginx {
   private static final String UPSTREAM =
       """
       server {
-        listen 127.0.0.1:%d ssl;
+        listen 127.0.0.1:%d ssl http2;
         server_name localhost;
         ssl_certificate %s;
         ssl_certificate_key %s;
@@ -55,8 +53,11 @@ final class Nginx {
       """
       upstream provider { server 127.0.0.1:%d; keepalive 256; keepalive_requests 100000000; }
       server {
-        listen 127.0.0.1:%d;
+        listen 127.0.0.1:%d%s;
+        %s
         location / {
+          proxy_buffering %s;
+          proxy_read_timeout 600s;
           proxy_pass https://provider;
           proxy_http_version 1.1;
           proxy_ssl_protocols TLSv1.3;
@@ -71,28 +72,39 @@ final class Nginx {
       }
       """;
 
+  private static final String OWN_TLS =
+      "ssl_certificate %s; ssl_certificate_key %s; ssl_protocols TLSv1.3;";
+
   private Nginx() {}
 
-  /** Where it is, if it is there. */
-  static Optional<Path> program() {
-    return Stream.concat(
-            Stream.of(System.getenv("PATH").split(":", -1)), Stream.of("/usr/sbin", "/sbin"))
-        .map(folder -> Path.of(folder, "nginx"))
-        .filter(Files::isExecutable)
-        .findFirst();
-  }
-
   static ServerProcess upstream(
-      Path folder, int port, Path certificate, Path key, String credential, String body)
+      Path folder, int port, Certificates certificates, String credential, String body)
       throws IOException {
     return start(
-        folder, "upstream", port, UPSTREAM.formatted(port, certificate, key, credential, body));
+        folder,
+        "upstream",
+        port,
+        UPSTREAM.formatted(port, certificates.certificate(), certificates.key(), credential, body));
   }
 
-  static ServerProcess proxy(
-      Path folder, int port, int upstreamPort, Path authority, String credential)
-      throws IOException {
-    return start(folder, "proxy", port, PROXY.formatted(upstreamPort, port, authority, credential));
+  /** Speaks HTTP/1.1 to the upstream in any case: this version knows nothing else. */
+  static ServerProcess proxy(Path folder, int port, Scene.Setting setting) throws IOException {
+    Certificates certificates = setting.certificates();
+    boolean encrypted = setting.leg().isEncrypted();
+    String listen = (encrypted ? " ssl" : "") + (setting.leg() == CallerLeg.HTTP2 ? " http2" : "");
+    String own = encrypted ? OWN_TLS.formatted(certificates.certificate(), certificates.key()) : "";
+    return start(
+        folder,
+        "proxy",
+        port,
+        PROXY.formatted(
+            setting.upstreamPort(),
+            port,
+            listen,
+            own,
+            setting.streams() ? "off" : "on",
+            certificates.authority(),
+            setting.credential()));
   }
 
   private static ServerProcess start(Path folder, String name, int port, String server)
@@ -106,7 +118,7 @@ final class Nginx {
         port,
         START,
         List.of(
-            program().orElseThrow().toString(),
+            Programs.find("nginx").orElseThrow().toString(),
             "-e",
             errors.toString(),
             "-p",

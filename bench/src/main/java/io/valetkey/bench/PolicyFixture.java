@@ -29,14 +29,21 @@ final class PolicyFixture implements AutoCloseable {
   private final Access access;
   private final double loadSeconds;
 
-  /** Writes the policy and reads it as the server does when it starts. */
+  /** A policy of so many grants of a fifth as many agents. */
   PolicyFixture(int grants) throws Exception {
+    this(PolicySeed.Shape.of(grants / DESTINATIONS, DESTINATIONS));
+  }
+
+  /** Writes the policy and reads it as the server does when it starts. */
+  PolicyFixture(PolicySeed.Shape shape) throws Exception {
     this.postgres = BenchPostgres.start();
-    this.agents = grants / DESTINATIONS;
+    this.agents = shape.agents();
     String database = postgres.createMigrated("policy");
     var seed = new PolicySeed(postgres, database);
     seed.write(
-        new IdentityIssuer(JWSAlgorithm.ES256), agents, DESTINATIONS, "https://upstream.test");
+        new IdentityIssuer(JWSAlgorithm.ES256),
+        shape,
+        new PolicySeed.Upstream("https://upstream.test", false));
     Connections connections = () -> postgres.connect(database);
     var stops =
         new StopView(

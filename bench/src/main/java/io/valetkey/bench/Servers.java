@@ -22,12 +22,20 @@ final class Servers {
           Path.of("broker-server/target/broker-server.jar"),
           Path.of("../broker-server/target/broker-server.jar"));
 
-  /** What the peer would not have on its class path, and what would only slow it down. */
-  private static final Pattern NOT_THE_PEERS =
+  /** What no peer would have on its class path, and what would only slow it down. */
+  private static final String NO_PEERS =
+      "/broker(-client)?\\.jar|/broker-(server|client)/|actuator|flyway|micrometer-registry"
+          + "|spring-boot-health|micrometer-metrics|springdoc|swagger|spring-vault|jmh|webjars"
+          + "|spring-boot-micrometer";
+
+  private static final Pattern NOT_THE_AUTHORIZATION_SERVERS =
+      Pattern.compile(".*(" + NO_PEERS + "|spring-cloud|webflux|reactor).*");
+  private static final Pattern NOT_THE_GATEWAYS =
       Pattern.compile(
-          ".*(/broker(-client)?\\.jar|/broker-(server|client)/|actuator|flyway|micrometer-registry"
-              + "|spring-boot-health|micrometer-metrics|springdoc|swagger|spring-vault|jmh|webjars"
-              + "|spring-boot-micrometer).*");
+          ".*("
+              + NO_PEERS
+              + "|webmvc|servlet|tomcat|authorization-server|jdbc|postgres|vertx|function-context"
+              + ").*");
 
   private static final String LAUNCHER = "org.springframework.boot.loader.launch.JarLauncher";
   private static final Duration START = Duration.ofSeconds(90);
@@ -97,7 +105,11 @@ final class Servers {
       throws IOException {
     List<String> command = new ArrayList<>(List.of(ServerProcess.java()));
     command.addAll(JVM);
-    command.addAll(List.of("-cp", peerClassPath(), "io.valetkey.bench.peer.AuthorizationServer"));
+    command.addAll(
+        List.of(
+            "-cp",
+            classPathWithout(NOT_THE_AUTHORIZATION_SERVERS),
+            "io.valetkey.bench.peer.AuthorizationServer"));
     command.addAll(database(postgres, database));
     command.addAll(
         List.of(
@@ -110,6 +122,44 @@ final class Servers {
             "--peer.clients=" + clients,
             "--peer.jwks-url=" + jwksUrl));
     return ServerProcess.start("peer", folder, port, START, command);
+  }
+
+  /**
+   * Starts Spring Cloud Gateway.
+   *
+   * @param keysUrl where the keys of the tokens are
+   * @param audience the only one that a token may have
+   */
+  static ServerProcess gatewayPeer(
+      Path folder, int port, Scene.Setting setting, String keysUrl, String audience)
+      throws IOException {
+    List<String> command = new ArrayList<>(List.of(ServerProcess.java()));
+    command.addAll(JVM);
+    command.addAll(
+        List.of(
+            "-cp", classPathWithout(NOT_THE_GATEWAYS), "io.valetkey.bench.peer.ResourceGateway"));
+    command.addAll(
+        List.of(
+            "--spring.config.name=peer",
+            "--spring.main.banner-mode=off",
+            "--spring.main.web-application-type=reactive",
+            "--spring.cloud.compatibility-verifier.enabled=false",
+            "--spring.cloud.gateway.server.webflux.httpclient.ssl.trusted-x509-certificates=file:"
+                + setting.certificates().authority(),
+            "--server.port=" + port,
+            "--server.address=127.0.0.1",
+            "--peer.upstream=https://localhost:" + setting.upstreamPort(),
+            "--peer.authorization=Bearer " + setting.credential(),
+            "--peer.audience=" + audience,
+            "--peer.keys-url=" + keysUrl));
+    if (setting.leg().isEncrypted()) {
+      command.addAll(
+          List.of(
+              "--server.ssl.certificate=file:" + setting.certificates().certificate(),
+              "--server.ssl.certificate-private-key=file:" + setting.certificates().key(),
+              "--server.http2.enabled=" + (setting.leg() == CallerLeg.HTTP2)));
+    }
+    return ServerProcess.start("spring-gateway", folder, port, START, command);
   }
 
   /**
@@ -130,9 +180,9 @@ final class Servers {
         "--spring.datasource.password=postgres");
   }
 
-  private static String peerClassPath() {
+  private static String classPathWithout(Pattern unwanted) {
     return Arrays.stream(System.getProperty("java.class.path").split(File.pathSeparator))
-        .filter(entry -> !NOT_THE_PEERS.matcher(entry).matches())
+        .filter(entry -> !unwanted.matcher(entry).matches())
         .collect(Collectors.joining(File.pathSeparator));
   }
 }

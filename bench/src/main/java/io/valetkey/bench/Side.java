@@ -41,6 +41,11 @@ final class Side {
     this.load = load;
   }
 
+  /** A round that does not count. */
+  void warmUp() throws Exception {
+    requireRight(load.call());
+  }
+
   void round() throws Exception {
     CpuTime server = CpuTime.of(pids.subList(0, 1));
     CpuTime others = others();
@@ -48,13 +53,25 @@ final class Side {
     double serverSeconds = CpuTime.of(pids.subList(0, 1)).secondsSince(server);
     double otherSeconds = others().secondsSince(others);
     rounds.add(new Round(result, serverSeconds, otherSeconds));
-    if (result.wrong() > 0) {
-      throw new IllegalStateException(name + ": " + result.wrong() + " answers were wrong");
+    requireRight(result);
+  }
+
+  private void requireRight(Result result) {
+    if (result.operations() == 0 || result.wrong() > 0) {
+      throw new IllegalStateException(
+          "%s: %d answers were right, %d wrong"
+              .formatted(name, result.operations(), result.wrong()));
     }
   }
 
   private CpuTime others() {
     return CpuTime.of(pids.subList(1, pids.size()));
+  }
+
+  /** Prints each side, and the ratio of the first to each of the others. */
+  static void printAll(List<Side> sides) {
+    sides.forEach(Side::print);
+    sides.stream().skip(1).forEach(other -> sides.getFirst().printRatio(other));
   }
 
   /** Prints a line for each round and one for all. */
@@ -74,14 +91,17 @@ final class Side {
     Histogram latency = latency();
     System.out.printf(
         Locale.ROOT,
-        "%-22s median %.0f ops/CPU-s, %.1f µs of server and %.1f µs of database each;"
-            + " latency at saturation p50 %.2f ms p99 %.2f ms%n",
+        "%-22s median %.0f ops/CPU-s, %.1f µs of server and %.1f µs of database each%s%n",
         name,
         median(rounds.stream().map(Round::perCpuSecond).toList()),
         1e6 * sum(Round::server) / operations(),
         1e6 * sum(Round::database) / operations(),
-        latency.getValueAtPercentile(50) / 1000.0,
-        latency.getValueAtPercentile(99) / 1000.0);
+        latency.getTotalCount() == 0
+            ? ""
+            : "; latency at saturation p50 %.2f ms p99 %.2f ms"
+                .formatted(
+                    latency.getValueAtPercentile(50) / 1000.0,
+                    latency.getValueAtPercentile(99) / 1000.0));
   }
 
   /** Prints how many times as much this side does per CPU second as the other, round by round. */
