@@ -85,7 +85,8 @@ final class DestinationRules {
       }
       if (minted instanceof Credential.AwsWebIdentity) {
         if (!(spec.signing() instanceof Signing.AwsSigV4)) {
-          errors.add("/signing", FieldError.REQUIRED, "must be for AWS: its sessions are no tokens");
+          errors.add(
+              "/signing", FieldError.REQUIRED, "must be for AWS: its sessions are no tokens");
         }
       } else if (severalFields) {
         errors.invalid("/credential/source", "is one token: no slot can name a field of it");

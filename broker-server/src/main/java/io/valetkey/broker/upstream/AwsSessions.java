@@ -1,8 +1,8 @@
 package io.valetkey.broker.upstream;
 
 import io.valetkey.broker.net.FormEncoding;
-import io.valetkey.broker.policy.Signing.AwsSigV4;
 import io.valetkey.broker.policy.DestinationSpec.Credential.AwsWebIdentity;
+import io.valetkey.broker.policy.Signing.AwsSigV4;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
 import java.io.IOException;
