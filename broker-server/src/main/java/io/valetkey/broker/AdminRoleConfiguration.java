@@ -22,7 +22,6 @@ import io.valetkey.broker.feed.Connections;
 import io.valetkey.broker.identity.IdentityVerifier;
 import io.valetkey.broker.lease.Leases;
 import io.valetkey.broker.net.AddressRules;
-import io.valetkey.broker.net.AddressRules.Verdict;
 import io.valetkey.broker.policy.ChangeLog;
 import io.valetkey.broker.policy.PolicyStore;
 import io.valetkey.broker.policy.PolicyView;
@@ -229,8 +228,8 @@ class AdminRoleConfiguration {
         AddressRules.forDestinations(settings.gateway().privateOrigins(), Set.of());
     AddressRules issuers = AddressRules.forIssuers(Set.of());
     return new ResourceValidator(
-        address -> destinations.check(address, 0) == Verdict.ALLOWED,
-        address -> issuers.check(address, 0) == Verdict.ALLOWED,
+        address -> destinations.allows(address, 0),
+        address -> issuers.allows(address, 0),
         file -> file.startsWith("/var/run/secrets") || file.startsWith("/run/secrets"));
   }
 }

@@ -131,7 +131,7 @@ class CoreConfiguration {
         new CurrentIssuers(policy),
         settings.names().issuer(),
         crypto,
-        address -> rules.check(address, 0) == AddressRules.Verdict.ALLOWED,
+        address -> rules.allows(address, 0),
         true,
         clock);
   }

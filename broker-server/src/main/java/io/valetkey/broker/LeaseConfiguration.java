@@ -81,7 +81,7 @@ class LeaseConfiguration {
             : null,
         check(new SettingsReader(environment)),
         access,
-        (address, port) -> targets.check(address, port) == AddressRules.Verdict.ALLOWED,
+        targets::allows,
         clock);
   }
 

@@ -149,7 +149,7 @@ class SignalConfiguration {
             new CurrentIssuers(policy),
             settings.names().issuer(),
             crypto,
-            address -> rules.check(address, 0) == AddressRules.Verdict.ALLOWED,
+            address -> rules.allows(address, 0),
             true,
             clock);
     return new ReceiveSecurityEvent(

@@ -95,11 +95,7 @@ public class ConsoleConfiguration {
       ConsoleSettings.Provider settings, CryptoProvider crypto, Clock clock) {
     AddressRules rules = AddressRules.forIssuers(Set.of());
     var party =
-        new RelyingParty(
-            settings.client(),
-            crypto,
-            address -> rules.check(address, 0) == AddressRules.Verdict.ALLOWED,
-            clock);
+        new RelyingParty(settings.client(), crypto, address -> rules.allows(address, 0), clock);
     return new ProviderSignInController.Provider(
         settings.name(), settings.client().issuer(), party, settings.roles());
   }

@@ -20,7 +20,6 @@ import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -247,8 +246,8 @@ final class Admission {
               accepted.method(),
               settings.address(accepted.way(), accepted.destination()) + accepted.path().raw(),
               peer::thumbprint);
-      Function<Caller, CompletableFuture<Admitted>> goOn =
-          caller -> {
+      return peer.caller(token, permissions, accepted.destination(), trace)
+          .thenCompose(caller -> {
             exchange.entry().caller(caller);
             exchange.live(live.add(caller, clock.instant(), exchange::end));
             return trace
@@ -259,12 +258,7 @@ final class Admission {
                         accepted,
                         TRIES))
                 .thenCompose(permitted -> equip(accepted, webSocket, caller, permitted, trace));
-          };
-      return token != null
-          ? goOn.apply(trace.step("verify_token", () -> permissions.verify(token)))
-          : trace
-              .later("verify_certificate", () -> peer.caller(permissions, accepted.destination()))
-              .thenCompose(goOn);
+          });
     } catch (RuntimeException e) {
       return CompletableFuture.failedFuture(e);
     }

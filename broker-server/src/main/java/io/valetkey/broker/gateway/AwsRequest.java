@@ -1,6 +1,5 @@
 package io.valetkey.broker.gateway;
 
-import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.Signing;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -42,54 +41,47 @@ final class AwsRequest {
   }
 
   /**
-   * Builds and signs the request.
+   * Signs the request.
    *
+   * @param received the caller's fields, which say what its body is
    * @param held the whole body, where {@link #needsBody} asked for it
    * @throws RefusedException {@link ProblemCode#INVALID_REQUEST} if what the caller says about its
    *     body has no one meaning; {@link ProblemCode#CREDENTIAL_UNAVAILABLE} if the credential is
    *     none of AWS
    */
-  static UpstreamRequest rebuild(
-      Guard.Accepted accepted,
-      Destination target,
+  static UpstreamRequest sign(
+      Draft draft,
+      Fields received,
       Signing.AwsSigV4 signing,
       Credentials.Credential credential,
       byte @Nullable [] held,
       Instant now) {
-    Body body = body(signing, accepted.fields(), held);
-    Fields fields =
-        body.describe(HeaderRules.forUpstream(accepted.fields(), Signing.AwsSigV4.REPLACED));
-    fields.add("Accept-Encoding", "identity");
+    Body body = body(signing, received, held);
+    Fields fields = body.describe(draft.fields());
     fields.add("X-Amz-Date", SigV4.time(now));
     fields.add("X-Amz-Content-Sha256", body.hash());
     SecretValue token = credential.fields().get(Signing.AwsSigV4.SESSION_TOKEN);
     if (token != null) {
       fields.add("X-Amz-Security-Token", token.reveal());
     }
-    Fields signed = new Fields().add("Host", UpstreamRequest.host(target));
+    Fields signed = new Fields().add("Host", draft.host());
     for (Fields.Field field : fields.list()) {
       if (isSigned(field.key())) {
         signed.add(field.name(), field.value());
       }
     }
-    String query = HeaderRules.forUpstream(accepted.query());
-    var request =
-        new SigV4.Request(accepted.method(), accepted.path().raw(), query, signed, body.hash());
     String keyId = credential.required(Signing.AwsSigV4.KEY_ID).reveal();
     if (!KEY_ID.matcher(keyId).matches()) {
       throw new RefusedException(
           ProblemCode.CREDENTIAL_UNAVAILABLE, "the access key id is none of AWS");
     }
+    var request =
+        new SigV4.Request(draft.method(), draft.path(), draft.query(), signed, body.hash());
     fields.add(
         "Authorization",
         new SigV4(signing.service(), signing.region())
             .authorization(request, keyId, credential.required(Signing.AwsSigV4.SECRET_KEY), now));
-    return new UpstreamRequest(
-        accepted.method(),
-        UpstreamRequest.uri(accepted, query),
-        fields,
-        body.length(),
-        body.decoder());
+    return new UpstreamRequest(draft.with(fields), body.length(), body.decoder());
   }
 
   /** What may change on the way to AWS, or says nothing about the request, is not signed. */

@@ -1,7 +1,6 @@
 package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.crypto.Sha256;
-import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.Signing;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
@@ -11,7 +10,6 @@ import java.util.Base64;
 import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A request with a signature of the message that is sent, not of the one that came.
@@ -21,62 +19,36 @@ import org.jspecify.annotations.Nullable;
  */
 final class MessageSignature {
 
-  private static final byte[] NO_BODY = new byte[0];
+  private final Draft draft;
 
-  private final String method;
-  private final String host;
-  private final String path;
-  private final @Nullable String query;
-  private final Fields fields;
-
-  /**
-   * What there is to sign.
-   *
-   * @param host with the port, unless it is the usual one
-   * @param query without the question mark, or null
-   * @param fields as they are sent
-   */
-  MessageSignature(String method, String host, String path, @Nullable String query, Fields fields) {
-    this.method = method;
-    this.host = host;
-    this.path = path;
-    this.query = query;
-    this.fields = fields;
+  /** Signs this. */
+  MessageSignature(Draft draft) {
+    this.draft = draft;
   }
 
   /**
-   * Builds and signs the request.
+   * Adds what says what the body is and the signature.
    *
-   * @param held the whole body, where {@link UpstreamRequest#needsBody} asked for it
+   * @param body the whole body, where {@link UpstreamRequest#needsBody} asked for it
    * @throws RefusedException {@link ProblemCode#CREDENTIAL_UNAVAILABLE} if the credential has no
    *     such key
    */
-  static UpstreamRequest rebuild(
-      Guard.Accepted accepted,
-      Destination target,
+  static void sign(
+      Draft draft,
       Signing.HttpMessage signing,
       Credentials.Credential credential,
-      byte @Nullable [] held,
+      byte[] body,
       Instant now) {
-    Fields fields = HeaderRules.forUpstream(accepted.fields(), signing.replaced());
-    fields.add("Accept-Encoding", "identity");
     if (signing.readsBody()) {
-      fields.add("Content-Digest", "sha-256=" + binary(Sha256.of(held == null ? NO_BODY : held)));
+      draft.fields().add("Content-Digest", "sha-256=" + binary(Sha256.of(body)));
     }
-    String query = HeaderRules.forUpstream(accepted.query());
-    new MessageSignature(
-            accepted.method(), UpstreamRequest.host(target), accepted.path().raw(), query, fields)
+    new MessageSignature(draft)
         .sign(signing, SigningKey.of(credential, signing.keyEncoding()), now);
-    return new UpstreamRequest(
-        accepted.method(),
-        UpstreamRequest.uri(accepted, query),
-        fields,
-        accepted.fields().first("content-length"),
-        null);
   }
 
   /** Adds {@code Signature-Input} and {@code Signature} to the fields. */
   void sign(Signing.HttpMessage signing, SigningKey key, Instant now) {
+    Fields fields = draft.fields();
     List<String> covered =
         signing.components().stream()
             .filter(component -> component.startsWith("@") || fields.has(component))
@@ -113,18 +85,20 @@ final class MessageSignature {
   }
 
   private String value(String component) {
-    String target = query == null ? path : path + "?" + query;
-    String authority = host.toLowerCase(Locale.ROOT);
+    String query = draft.query();
+    String authority = draft.host().toLowerCase(Locale.ROOT);
     return switch (component) {
-      case "@method" -> method;
+      case "@method" -> draft.method();
       case "@authority" -> authority;
       case "@scheme" -> "https";
-      case "@target-uri" -> "https://" + authority + target;
-      case "@request-target" -> target;
-      case "@path" -> path;
+      case "@target-uri" -> "https://" + authority + draft.target();
+      case "@request-target" -> draft.target();
+      case "@path" -> draft.path();
       case "@query" -> "?" + (query == null ? "" : query);
       default ->
-          fields.all(component).stream().map(String::strip).collect(Collectors.joining(", "));
+          draft.fields().all(component).stream()
+              .map(String::strip)
+              .collect(Collectors.joining(", "));
     };
   }
 

@@ -6,6 +6,7 @@ import io.netty.util.AttributeKey;
 import io.valetkey.broker.crypto.CertificateThumbprint;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
+import io.valetkey.broker.telemetry.Trace;
 import java.security.cert.Certificate;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
@@ -60,12 +61,22 @@ final class PeerCertificate {
   }
 
   /**
-   * Who shows it, where no token says so. Completes on the connection's event loop.
+   * Who calls: as the token says, or where there is none, as the certificate does. Completes on the
+   * connection's event loop.
    *
    * @param origin scheme, host and port of what is asked for
-   * @throws RefusedException {@link ProblemCode#UNAUTHORIZED} if there is none
+   * @throws RefusedException if the token is refused, or {@link ProblemCode#UNAUTHORIZED} if there
+   *     is neither
    */
-  CompletableFuture<Caller> caller(Permissions permissions, String origin) {
+  CompletableFuture<Caller> caller(
+      @Nullable String token, Permissions permissions, String origin, Trace trace) {
+    return token == null
+        ? trace.later("verify_certificate", () -> shower(permissions, origin))
+        : CompletableFuture.completedFuture(
+            trace.step("verify_token", () -> permissions.verify(token)));
+  }
+
+  private CompletableFuture<Caller> shower(Permissions permissions, String origin) {
     String shown = thumbprint();
     if (shown == null) {
       throw new RefusedException(ProblemCode.UNAUTHORIZED, "neither a token nor a certificate");

@@ -113,14 +113,8 @@ final class Tunnels {
       exchange.entry().detail("method", "CONNECT");
       exchange.entry().detail("origin", head.authority().httpsOrigin());
       String token = trace.step("read_token", () -> outside.token(head.fields()));
-      if (token != null) {
-        Caller caller = trace.step("verify_token", () -> permissions.verify(token));
-        return proven(peer, new Arrival(head, token, caller, exchange));
-      }
-      return trace
-          .later(
-              "verify_certificate", () -> peer.caller(permissions, head.authority().httpsOrigin()))
-          .thenCompose(caller -> proven(peer, new Arrival(head, null, caller, exchange)));
+      return peer.caller(token, permissions, head.authority().httpsOrigin(), trace)
+          .thenCompose(caller -> proven(peer, new Arrival(head, token, caller, exchange)));
     } catch (RuntimeException e) {
       return CompletableFuture.failedFuture(e);
     }

@@ -8,6 +8,7 @@ import io.valetkey.broker.secret.SecretValue;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Base64;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -20,21 +21,24 @@ final class UpstreamRequest {
   /** The largest body that is held to be signed, in bytes, whatever the destination allows. */
   static final int MOST_HELD = 8 << 20;
 
+  private static final byte[] NO_BODY = new byte[0];
+
   private final String method;
   private final String uri;
   private final Fields fields;
   private final @Nullable String length;
   private final @Nullable AwsChunked decoder;
 
-  UpstreamRequest(
-      String method,
-      String uri,
-      Fields fields,
-      @Nullable String length,
-      @Nullable AwsChunked decoder) {
-    this.method = method;
-    this.uri = uri;
-    this.fields = fields;
+  /**
+   * The draft with its credential.
+   *
+   * @param length the length of the body; null if that is not known or there is none
+   * @param decoder what the caller's body goes through; null if it is sent as it came
+   */
+  UpstreamRequest(Draft draft, @Nullable String length, @Nullable AwsChunked decoder) {
+    this.method = draft.method();
+    this.uri = draft.target();
+    this.fields = draft.fields();
     this.length = length;
     this.decoder = decoder;
   }
@@ -53,22 +57,23 @@ final class UpstreamRequest {
       Credentials.Credential credential,
       byte @Nullable [] held,
       Instant now) {
-    Destination.Injection injection = target.injection();
-    switch (injection.signing()) {
-      case null -> {}
+    Draft draft = Draft.of(accepted, target);
+    byte[] body = held == null ? NO_BODY : held;
+    switch (target.injection().signing()) {
+      case null -> fill(target.injection().slots(), credential, draft.fields());
       case Signing.AwsSigV4 aws -> {
-        return AwsRequest.rebuild(accepted, target, aws, credential, held, now);
+        return AwsRequest.sign(draft, accepted.fields(), aws, credential, held, now);
       }
-      case Signing.Hmac hmac -> {
-        return HmacRequest.rebuild(accepted, target, hmac, credential, held, now);
-      }
-      case Signing.HttpMessage message -> {
-        return MessageSignature.rebuild(accepted, target, message, credential, held, now);
-      }
+      case Signing.Hmac hmac -> HmacSignature.sign(draft, hmac, credential, body, now);
+      case Signing.HttpMessage message ->
+          MessageSignature.sign(draft, message, credential, body, now);
     }
-    Fields fields = HeaderRules.forUpstream(accepted.fields(), injection.headers());
-    fields.add("Accept-Encoding", "identity");
-    for (Destination.Slot slot : injection.slots()) {
+    return new UpstreamRequest(draft, accepted.fields().first("content-length"), null);
+  }
+
+  private static void fill(
+      List<Destination.Slot> slots, Credentials.Credential credential, Fields fields) {
+    for (Destination.Slot slot : slots) {
       SecretValue value = credential.fields().get(slot.field());
       if (value == null) {
         throw new RefusedException(
@@ -76,13 +81,6 @@ final class UpstreamRequest {
       }
       fields.add(slot.header(), slotValue(slot, value.reveal()));
     }
-    String query = HeaderRules.forUpstream(accepted.query());
-    return new UpstreamRequest(
-        accepted.method(),
-        uri(accepted, query),
-        fields,
-        accepted.fields().first("content-length"),
-        null);
   }
 
   /** Whether the body has to be read before the request can be built. */
@@ -93,16 +91,6 @@ final class UpstreamRequest {
       case Signing.Hmac hmac -> hmac.readsBody() && received.announceBody();
       case Signing.HttpMessage message -> message.readsBody() && received.announceBody();
     };
-  }
-
-  /** Path and query as they are sent. */
-  static String uri(Guard.Accepted accepted, @Nullable String query) {
-    return accepted.path().raw() + (query == null ? "" : "?" + query);
-  }
-
-  /** The upstream's {@code Host}, without the port if it is the usual one. */
-  static String host(Destination target) {
-    return target.port() == 443 ? target.host() : target.host() + ":" + target.port();
   }
 
   /**

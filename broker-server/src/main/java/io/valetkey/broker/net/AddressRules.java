@@ -116,6 +116,11 @@ public final class AddressRules {
     return Verdict.NOT_PUBLIC;
   }
 
+  /** Whether an address and port may be connected to; port 0 stands for none in particular. */
+  public boolean allows(InetAddress address, int port) {
+    return check(address, port) == Verdict.ALLOWED;
+  }
+
   private boolean isForbidden(byte[] address, int port) {
     for (InetSocketAddress endpoint : forbidden) {
       InetAddress other = endpoint.getAddress();

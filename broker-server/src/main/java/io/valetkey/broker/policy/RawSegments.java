@@ -2,8 +2,6 @@ package io.valetkey.broker.policy;
 
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 
 /**
@@ -90,13 +88,7 @@ final class RawSegments {
       bytes[length++] = triplet ? (byte) (high << 4 | low) : written[i];
       i += triplet ? 2 : 0;
     }
-    String decoded;
-    try {
-      decoded =
-          StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes, 0, length)).toString();
-    } catch (CharacterCodingException e) {
-      throw refused("the path is not valid UTF-8");
-    }
+    String decoded = RequestPath.text(bytes, length);
     if (decoded.chars().anyMatch(Character::isISOControl)) {
       throw refused("the path has an encoded control character");
     }

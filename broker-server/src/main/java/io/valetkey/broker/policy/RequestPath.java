@@ -72,13 +72,13 @@ public final class RequestPath {
    * @throws RefusedException with {@link ProblemCode#INVALID_PATH} if it does not have that form
    */
   RequestPath readAs(boolean rawForm) {
+    if (notCanonical == null) {
+      return rawForm ? new RequestPath(raw, RawSegments.of(raw), null) : this;
+    }
     if (rawForm) {
-      return new RequestPath(raw, RawSegments.of(raw), notCanonical);
+      return this;
     }
-    if (notCanonical != null) {
-      throw notCanonical;
-    }
-    return this;
+    throw notCanonical;
   }
 
   /**
@@ -155,17 +155,23 @@ public final class RequestPath {
       }
       bytes[length++] = (byte) c;
     }
-    String decoded;
+    String decoded = text(bytes, length);
+    requireSingleReading(decoded);
+    return decoded;
+  }
+
+  /** What the first bytes are in UTF-8. */
+  static String text(byte[] bytes, int length) {
     try {
       // A fresh decoder reports what a String constructor would replace: overlong forms,
       // surrogates.
-      decoded =
-          StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes, 0, length)).toString();
+      return StandardCharsets.UTF_8
+          .newDecoder()
+          .decode(ByteBuffer.wrap(bytes, 0, length))
+          .toString();
     } catch (CharacterCodingException e) {
       throw refused("the path is not valid UTF-8");
     }
-    requireSingleReading(decoded);
-    return decoded;
   }
 
   private static char octet(String segment, int percent) {

@@ -75,7 +75,7 @@ public final class ProviderHttp {
   }
 
   private boolean mayConnect(InetSocketAddress address) {
-    return rules.check(address.getAddress(), address.getPort()) == AddressRules.Verdict.ALLOWED;
+    return rules.allows(address.getAddress(), address.getPort());
   }
 
   /**

@@ -76,7 +76,7 @@ class MessageSignatureTest {
   private static String signature(
       String method, String host, String path, String query, String component) {
     Fields fields = new Fields();
-    new MessageSignature(method, host, path, query, fields)
+    new MessageSignature(new Draft(method, host, path, query, fields))
         .sign(new Signing.HttpMessage(BASE64, null, "s", List.of(component), null), KEY, CREATED);
     return fields.first("signature");
   }
@@ -88,7 +88,7 @@ class MessageSignatureTest {
   }
 
   private static void sign(Fields fields, String label, Duration expires, String... components) {
-    new MessageSignature("POST", "example.com", "/foo", "param=Value&Pet=dog", fields)
+    new MessageSignature(new Draft("POST", "example.com", "/foo", "param=Value&Pet=dog", fields))
         .sign(
             new Signing.HttpMessage(
                 BASE64, "test-shared-secret", label, List.of(components), expires),

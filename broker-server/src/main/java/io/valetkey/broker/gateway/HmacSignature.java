@@ -1,7 +1,6 @@
 package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.crypto.Sha256;
-import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.policy.SignatureTemplate;
 import io.valetkey.broker.policy.SignatureTemplate.Part;
 import io.valetkey.broker.policy.Signing;
@@ -15,39 +14,29 @@ import java.time.ZoneOffset;
 import java.time.format.DateTimeFormatter;
 import java.util.Base64;
 import java.util.HexFormat;
-import org.jspecify.annotations.Nullable;
+import java.util.Objects;
 
 /**
- * A request that is signed as its provider laid it down, by templates. What the caller sent in the
- * headers that are filled is dropped.
+ * A signature as the provider laid it down, by templates. What the caller sent in the headers that
+ * are filled is dropped.
  */
-final class HmacRequest {
+final class HmacSignature {
 
   private static final SecureRandom RANDOM = new SecureRandom();
   private static final int NONCE_BYTES = 16;
-  private static final byte[] NO_BODY = new byte[0];
   private static final DateTimeFormatter RFC3339 =
       DateTimeFormatter.ofPattern("yyyy-MM-dd'T'HH:mm:ss.SSS'Z'").withZone(ZoneOffset.UTC);
 
-  private final Guard.Accepted accepted;
-  private final @Nullable String query;
-  private final Destination target;
+  private final Draft draft;
   private final Credentials.Credential credential;
   private final byte[] body;
   private final String timestamp;
   private final String nonce;
-  private byte[] signature = NO_BODY;
+  private byte[] signature = new byte[0];
 
-  private HmacRequest(
-      Guard.Accepted accepted,
-      Destination target,
-      Credentials.Credential credential,
-      byte[] body,
-      String timestamp,
-      String nonce) {
-    this.accepted = accepted;
-    this.query = HeaderRules.forUpstream(accepted.query());
-    this.target = target;
+  private HmacSignature(
+      Draft draft, Credentials.Credential credential, byte[] body, String timestamp, String nonce) {
+    this.draft = draft;
     this.credential = credential;
     this.body = body;
     this.timestamp = timestamp;
@@ -55,47 +44,37 @@ final class HmacRequest {
   }
 
   /**
-   * Builds and signs the request.
+   * Adds the headers that hold the signature and what belongs to it.
    *
-   * @param held the whole body, where {@link UpstreamRequest#needsBody} asked for it
+   * @param body the whole body, where {@link UpstreamRequest#needsBody} asked for it
    * @throws RefusedException {@link ProblemCode#CREDENTIAL_UNAVAILABLE} if the credential is not
    *     what the destination says
    */
-  static UpstreamRequest rebuild(
-      Guard.Accepted accepted,
-      Destination target,
+  static void sign(
+      Draft draft,
       Signing.Hmac signing,
       Credentials.Credential credential,
-      byte @Nullable [] held,
+      byte[] body,
       Instant now) {
     byte[] random = new byte[NONCE_BYTES];
     RANDOM.nextBytes(random);
-    return new HmacRequest(
-            accepted,
-            target,
+    new HmacSignature(
+            draft,
             credential,
-            held == null ? NO_BODY : held,
+            body,
             time(signing.timestamp(), now),
             HexFormat.of().formatHex(random))
-        .rebuild(signing);
+        .sign(signing);
   }
 
-  private UpstreamRequest rebuild(Signing.Hmac signing) {
-    Fields fields = HeaderRules.forUpstream(accepted.fields(), signing.replaced());
-    fields.add("Accept-Encoding", "identity");
+  private void sign(Signing.Hmac signing) {
     signature =
         SigningKey.of(credential, signing.keyEncoding())
             .sign(signing.algorithm(), fill(signing.message()));
     for (Signing.Hmac.Header header : signing.headers()) {
       String value = new String(fill(header.value()), StandardCharsets.UTF_8);
-      fields.add(header.header(), UpstreamRequest.headerText(value));
+      draft.fields().add(header.header(), UpstreamRequest.headerText(value));
     }
-    return new UpstreamRequest(
-        accepted.method(),
-        UpstreamRequest.uri(accepted, query),
-        fields,
-        accepted.fields().first("content-length"),
-        null);
   }
 
   private byte[] fill(SignatureTemplate template) {
@@ -113,11 +92,11 @@ final class HmacRequest {
 
   private byte[] fill(SignatureTemplate.Place place) {
     return switch (place) {
-      case METHOD -> bytes(accepted.method());
-      case PATH -> bytes(accepted.path().raw());
-      case QUERY -> bytes(query == null ? "" : query);
-      case TARGET -> bytes(UpstreamRequest.uri(accepted, query));
-      case HOST -> bytes(UpstreamRequest.host(target));
+      case METHOD -> bytes(draft.method());
+      case PATH -> bytes(draft.path());
+      case QUERY -> bytes(Objects.requireNonNullElse(draft.query(), ""));
+      case TARGET -> bytes(draft.target());
+      case HOST -> bytes(draft.host());
       case TIMESTAMP -> bytes(timestamp);
       case NONCE -> bytes(nonce);
       case BODY -> body;
