@@ -2,16 +2,8 @@ package io.valetkey.broker;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.valetkey.realparts.Python;
-import io.valetkey.realparts.TestCertificate;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -43,14 +35,6 @@ class AwsSdkTest {
       print(key["AccessKeyId"], key["SecretAccessKey"])
       """;
 
-  private static final String RESET =
-      """
-      import urllib.request, ssl, sys
-      context = ssl._create_unverified_context()
-      urllib.request.urlopen(urllib.request.Request(sys.argv[1] + "/moto-api/reset-auth",
-          data=sys.argv[2].encode(), headers={"Content-Type": "text/plain"}), context=context, timeout=5)
-      """;
-
   /** What the agent's programs begin with: the environment says everything. */
   private static final String CLIENT =
       """
@@ -62,47 +46,18 @@ class AwsSdkTest {
 
   @TempDir private static Path folder;
   private static BrokeredWorld world;
-  private static Path python;
-  private static Process moto;
-  private static String url;
+  private static MotoServer moto;
   private static String realSecret;
 
   @BeforeAll
   static void start() throws Exception {
-    python = Python.with("python-aws", "moto[server]", "boto3");
     world = new BrokeredWorld(folder);
-    TestCertificate certificate = world.authority.server("localhost");
-    Path chain = Files.writeString(folder.resolve("moto.crt"), certificate.certificatePem());
-    Path key = Files.writeString(folder.resolve("moto.key"), certificate.keyPem());
-    int port = RunningBroker.freePort();
-    url = "https://localhost:" + port;
-    moto =
-        new ProcessBuilder(
-                python.toString(),
-                "-m",
-                "moto.server",
-                "-H",
-                "127.0.0.1",
-                "-p",
-                "" + port,
-                "-s",
-                "-c",
-                chain.toString(),
-                "-k",
-                key.toString())
-            .redirectErrorStream(true)
-            .redirectOutput(folder.resolve("moto.log").toFile())
-            .start();
-    // A test run that is killed must not leave it behind.
-    Runtime.getRuntime().addShutdownHook(new Thread(moto::destroyForcibly));
-    for (int i = 0; !run(RESET, Map.of(), url, "inf").isEmpty(); i++) {
-      assertThat(i).as(Files.readString(folder.resolve("moto.log"))).isLessThan(60);
-      Thread.sleep(500);
-    }
-    String[] pair = run(SET_UP, Map.of(), url).strip().split(" ", -1);
+    moto = new MotoServer(folder, world.authority);
+    int port = moto.uri().getPort();
+    String[] pair = moto.run(SET_UP, Map.of(), moto.uri().toString()).strip().split(" ", -1);
     assertThat(pair).hasSize(2);
     realSecret = pair[1];
-    assertThat(run(RESET, Map.of(), url, "0")).isEmpty();
+    moto.exempt("0");
     world.credential(
         "aws",
         "{\"access_key_id\":\"%s\",\"secret_access_key\":\"%s\"}".formatted(pair[0], pair[1]));
@@ -130,8 +85,7 @@ class AwsSdkTest {
   @AfterAll
   static void stop() throws Exception {
     if (moto != null) {
-      moto.destroy();
-      moto.waitFor(5, TimeUnit.SECONDS);
+      moto.close();
     }
     if (world != null) {
       world.close();
@@ -270,7 +224,7 @@ class AwsSdkTest {
   private static String agent(String program, String destination) throws Exception {
     String token = world.token(destination);
     String said =
-        run(
+        moto.run(
             CLIENT + program,
             Map.of(
                 "AWS_ENDPOINT_URL", world.gatewayUrl + "/d/" + destination,
@@ -281,23 +235,6 @@ class AwsSdkTest {
                 "AWS_DEFAULT_REGION", "eu-central-1",
                 "AWS_CA_BUNDLE", world.authorityPem.toString()));
     assertThat(said).doesNotContain(realSecret);
-    return said;
-  }
-
-  private static String run(String program, Map<String, String> environment, String... arguments)
-      throws Exception {
-    Path script = Files.createTempFile(folder, "program", ".py");
-    Files.writeString(script, program);
-    List<String> command = new ArrayList<>(List.of(python.toString(), script.toString()));
-    command.addAll(List.of(arguments));
-    var builder = new ProcessBuilder(command).redirectErrorStream(true);
-    builder.environment().keySet().removeIf(name -> name.toLowerCase().endsWith("_proxy"));
-    builder.environment().put("PYTHONIOENCODING", "utf-8");
-    builder.environment().put("AWS_EC2_METADATA_DISABLED", "true");
-    builder.environment().putAll(environment);
-    Process process = builder.start();
-    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    assertThat(process.waitFor(Duration.ofSeconds(60))).isTrue();
     return said;
   }
 }

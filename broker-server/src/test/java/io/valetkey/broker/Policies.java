@@ -4,6 +4,8 @@ import io.valetkey.broker.policy.PolicyView;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.util.List;
+import java.util.Map;
+import tools.jackson.databind.json.JsonMapper;
 
 /** Writes resources as the admin API stores them, for tests of what lies below it. */
 public final class Policies {
@@ -22,6 +24,25 @@ public final class Policies {
         issuer.name(),
         issuer.spec(),
         "https://" + issuer.name() + ".test");
+  }
+
+  /** A trust domain whose X.509-SVIDs these authorities sign. */
+  public Policies spiffe(String name, String trustDomain, String authorities) {
+    return write(
+        "issuer",
+        name,
+        "INSERT INTO issuer (name, spec, version, issuer_key) VALUES (?, ?::jsonb, 1, ?)",
+        name,
+        JsonMapper.shared()
+            .writeValueAsString(
+                Map.of(
+                    "type",
+                    "spiffe",
+                    "trustDomain",
+                    trustDomain,
+                    "x509",
+                    Map.of("authorities", authorities))),
+        trustDomain);
   }
 
   public Policies agent(String name, String issuer, String subject, String more) {

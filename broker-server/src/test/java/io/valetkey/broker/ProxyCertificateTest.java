@@ -8,7 +8,6 @@ import io.valetkey.broker.TestTrustDomain.Svid;
 import io.valetkey.broker.crypto.CertificateThumbprint;
 import io.valetkey.realparts.NeedsPrograms;
 import io.valetkey.realparts.TestAuthority;
-import io.valetkey.realparts.TestCertificate;
 import java.io.IOException;
 import java.net.Socket;
 import java.net.URI;
@@ -85,15 +84,11 @@ class ProxyCertificateTest {
     authority = TestAuthority.create("servers");
     brokered = new ProviderUpstream(authority);
     tunnelled = new ProviderUpstream(authority);
-    Path files = Files.createDirectory(folder.resolve("files"));
-    Files.writeString(files.resolve("openai"), "sk-real");
-    TestCertificate own = authority.server("localhost");
-    Files.writeString(folder.resolve("own.key"), own.keyPem());
-    Files.writeString(folder.resolve("own.pem"), own.certificatePem());
+    MutualTls.show(folder, authority.server("localhost"));
     write("bot", BOT);
     proxy = RunningBroker.freePort();
     mtls = "https://localhost:" + RunningBroker.freePort();
-    broker = RunningBroker.start(settings(files));
+    broker = RunningBroker.start(settings());
     writePolicy();
   }
 
@@ -102,44 +97,19 @@ class ProxyCertificateTest {
     Files.writeString(folder.resolve(name + ".key"), svid.keyPem());
   }
 
-  private static Map<String, String> settings(Path files) throws IOException {
-    String bundle = "spring.ssl.bundle.pem.own.keystore.";
-    Map<String, String> settings = new HashMap<>();
-    settings.put("valetkey.mtls.port", mtls.substring(mtls.lastIndexOf(':') + 1));
-    settings.put("valetkey.mtls.address", "127.0.0.1");
-    settings.put("valetkey.mtls.public-url", mtls);
-    settings.put("valetkey.mtls.ssl-bundle", "own");
-    settings.put("valetkey.gateway.ssl-bundle", "own");
-    settings.put("valetkey.gateway.client-certificates", "true");
+  private static Map<String, String> settings() throws IOException {
+    Map<String, String> settings = MutualTls.settings(mtls, folder, authority);
     settings.put("valetkey.gateway.forward.port", String.valueOf(proxy));
     settings.put("valetkey.gateway.forward.address", "127.0.0.1");
     settings.put("valetkey.gateway.forward.certificate-suffices", "true");
     settings.put("valetkey.gateway.forward.ca-file", folder.resolve("interception.pem").toString());
     settings.put("valetkey.gateway.forward.ca-domains", "localhost");
-    settings.put(bundle + "certificate", folder.resolve("own.pem").toString());
-    settings.put(bundle + "private-key", folder.resolve("own.key").toString());
-    settings.put("valetkey.file-source.directory", files.toString());
-    settings.put("valetkey.gateway.private-origins", "127.0.0.0/8,::1/128");
-    settings.put("valetkey.gateway.trusted-certificates", authority.writePem(folder).toString());
     return settings;
   }
 
   private static void writePolicy() throws Exception {
-    String mesh =
-        JsonMapper.shared()
-            .writeValueAsString(
-                Map.of(
-                    "type", "spiffe",
-                    "trustDomain", "td-a.test",
-                    "x509", Map.of("authorities", OURS.pem())));
     new Policies(broker)
-        .write(
-            "issuer",
-            "mesh",
-            "INSERT INTO issuer (name, spec, version, issuer_key) VALUES (?, ?::jsonb, 1, ?)",
-            "mesh",
-            mesh,
-            "td-a.test")
+        .spiffe("mesh", "td-a.test", OURS.pem())
         .agent("bot", "mesh", ID, "")
         .agent("other", "mesh", "spiffe://td-a.test/other", "")
         .agent("poor", "mesh", "spiffe://td-a.test/poor", "")
@@ -592,7 +562,7 @@ class ProxyCertificateTest {
 
   /** A gateway of the same policy that was not told that certificates suffice. */
   private static Map<String, String> cautious(int port) throws IOException {
-    Map<String, String> settings = settings(folder.resolve("files"));
+    Map<String, String> settings = settings();
     settings.keySet().removeIf(name -> name.contains("suffices") || name.contains(".mtls."));
     settings.put("valetkey.roles", "gateway");
     settings.put("valetkey.gateway.forward.port", String.valueOf(port));

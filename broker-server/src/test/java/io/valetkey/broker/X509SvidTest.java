@@ -25,7 +25,6 @@ import java.nio.file.Path;
 import java.security.cert.X509Certificate;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -67,58 +66,25 @@ class X509SvidTest {
   static void start() throws Exception {
     authority = TestAuthority.create("servers");
     upstream = new ProviderUpstream(authority);
-    Path files = Files.createDirectory(folder.resolve("files"));
-    Files.writeString(files.resolve("openai"), "sk-real");
-    show(authority.server("localhost"));
-    int port = RunningBroker.freePort();
-    mtls = "https://localhost:" + port;
-    broker = RunningBroker.start(settings(port, files));
+    MutualTls.show(folder, authority.server("localhost"));
+    mtls = "https://localhost:" + RunningBroker.freePort();
+    broker = RunningBroker.start(settings());
     gatewayPort = URI.create(broker.gatewayUrl()).getPort();
     writePolicy();
   }
 
-  private static Map<String, String> settings(int port, Path files) {
-    String bundle = "spring.ssl.bundle.pem.own.";
-    Map<String, String> settings = new HashMap<>();
-    settings.put("valetkey.mtls.port", String.valueOf(port));
-    settings.put("valetkey.mtls.address", "127.0.0.1");
-    settings.put("valetkey.mtls.public-url", mtls);
-    settings.put("valetkey.mtls.ssl-bundle", "own");
-    settings.put("valetkey.gateway.ssl-bundle", "own");
-    settings.put("valetkey.gateway.client-certificates", "true");
-    settings.put(bundle + "keystore.certificate", folder.resolve("own.pem").toString());
-    settings.put(bundle + "keystore.private-key", folder.resolve("own.key").toString());
-    settings.put(bundle + "reload-on-update", "true");
+  private static Map<String, String> settings() throws IOException {
+    Map<String, String> settings = MutualTls.settings(mtls, folder, authority);
+    settings.put("spring.ssl.bundle.pem.own.reload-on-update", "true");
     settings.put("spring.ssl.bundle.watch.file.quiet-period", "100ms");
-    settings.put("valetkey.file-source.directory", files.toString());
-    settings.put("valetkey.gateway.private-origins", "127.0.0.0/8,::1/128");
-    settings.put("valetkey.gateway.trusted-certificates", authority.writePem(folder).toString());
     settings.put("valetkey.introspection.resource-servers", "server=openai");
     return settings;
   }
 
-  private static void show(TestCertificate certificate) throws IOException {
-    Files.writeString(folder.resolve("own.key"), certificate.keyPem());
-    Files.writeString(folder.resolve("own.pem"), certificate.certificatePem());
-  }
-
   private static void writePolicy() throws Exception {
-    String mesh =
-        JsonMapper.shared()
-            .writeValueAsString(
-                Map.of(
-                    "type", "spiffe",
-                    "trustDomain", "td-a.test",
-                    "x509", Map.of("authorities", OURS.pem())));
     new Policies(broker)
         .issuer(CI)
-        .write(
-            "issuer",
-            "mesh",
-            "INSERT INTO issuer (name, spec, version, issuer_key) VALUES (?, ?::jsonb, 1, ?)",
-            "mesh",
-            mesh,
-            "td-a.test")
+        .spiffe("mesh", "td-a.test", OURS.pem())
         .agent("bot", "mesh", ID, "")
         .agent("other", "mesh", "spiffe://td-a.test/team/", "")
         .agent("stoppable", "mesh", "spiffe://td-a.test/stoppable", "")
@@ -629,7 +595,7 @@ class X509SvidTest {
   @Test
   void renewedServerCertificate_stillAsksForTheClients() throws Exception {
     TestCertificate renewed = authority.server("localhost");
-    show(renewed);
+    MutualTls.show(folder, renewed);
     for (int port : List.of(gatewayPort, URI.create(mtls).getPort())) {
       await()
           .atMost(Duration.ofSeconds(60))

@@ -4,6 +4,7 @@ import static io.valetkey.broker.lease.LeaseWorld.await;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.valetkey.broker.MotoServer;
 import io.valetkey.broker.Policies;
 import io.valetkey.broker.RunningBroker;
 import io.valetkey.broker.lease.LeaseWorld.Answer;
@@ -163,7 +164,7 @@ class AwsLeaseTest {
             later = keys()
             print(who, read, first == again, first == later, sts.get_caller_identity()["Arn"])
             """);
-    return List.of(Moto.python().toString(), script.toString(), bucket, "" + pauseSeconds);
+    return List.of(MotoServer.python().toString(), script.toString(), bucket, "" + pauseSeconds);
   }
 
   private static Answer ask(String method, String destination, String authorization)

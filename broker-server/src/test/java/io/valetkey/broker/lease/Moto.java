@@ -1,20 +1,13 @@
 package io.valetkey.broker.lease;
 
-import io.valetkey.broker.RunningBroker;
-import io.valetkey.realparts.Python;
+import io.valetkey.broker.MotoServer;
 import io.valetkey.realparts.RealVault;
 import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpRequest.BodyPublishers;
-import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
 import software.amazon.awssdk.auth.credentials.StaticCredentialsProvider;
 import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
@@ -50,31 +43,21 @@ final class Moto implements AutoCloseable {
       print(key["AccessKeyId"], key["SecretAccessKey"])
       """;
 
-  private final Process process;
+  private final MotoServer server;
   private final String url;
   private final String accessKey;
   private final String secretKey;
   private final IamClient iam;
 
   Moto(Path folder) throws Exception {
-    Path python = python();
-    int port = RunningBroker.freePort();
-    this.url = "http://127.0.0.1:" + port;
-    this.process =
-        new ProcessBuilder(
-                python.toString(), "-m", "moto.server", "-H", "127.0.0.1", "-p", "" + port)
-            .redirectErrorStream(true)
-            .redirectOutput(folder.resolve("moto.log").toFile())
-            .start();
-    // A test run that is killed must not leave it behind.
-    Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
+    this.server = new MotoServer(folder);
+    this.url = server.uri().toString();
     String[] key;
     try {
-      LeaseWorld.await("moto listens", Duration.ofSeconds(60), this::answers);
-      key = setUp(python, folder).split(" ", -1);
-      post("/moto-api/reset-auth", "0"); // From here on without exception.
+      key = setUp(folder).split(" ", -1);
+      server.exempt("0"); // From here on without exception.
     } catch (Exception | AssertionError e) {
-      process.destroyForcibly();
+      server.close();
       throw e;
     }
     this.accessKey = key[0];
@@ -89,10 +72,10 @@ final class Moto implements AutoCloseable {
             .build();
   }
 
-  private String setUp(Path python, Path folder) throws Exception {
+  private String setUp(Path folder) throws Exception {
     Path script = Files.writeString(folder.resolve("set-up.py"), SET_UP);
     Process setUp =
-        new ProcessBuilder(python.toString(), script.toString(), url, ROLE, ALLOW)
+        new ProcessBuilder(MotoServer.python().toString(), script.toString(), url, ROLE, ALLOW)
             .redirectErrorStream(true)
             .start();
     String said = new String(setUp.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
@@ -100,31 +83,6 @@ final class Moto implements AutoCloseable {
       throw new AssertionError(said);
     }
     return said.strip();
-  }
-
-  /** Python with moto and boto3. */
-  static Path python() throws Exception {
-    return Python.with("python-aws", "moto[server]", "boto3");
-  }
-
-  private boolean answers() {
-    try {
-      return post("/moto-api/reset-auth", "inf") == 200;
-    } catch (Exception e) {
-      return false;
-    }
-  }
-
-  private int post(String path, String body) throws Exception {
-    return HttpClient.newHttpClient()
-        .send(
-            HttpRequest.newBuilder(URI.create(url + path))
-                .timeout(Duration.ofSeconds(5))
-                .header("Content-Type", "text/plain")
-                .POST(BodyPublishers.ofString(body))
-                .build(),
-            BodyHandlers.discarding())
-        .statusCode();
   }
 
   String url() {
@@ -174,9 +132,6 @@ final class Moto implements AutoCloseable {
   @Override
   public void close() throws InterruptedException {
     iam.close();
-    process.destroy();
-    if (!process.waitFor(5, TimeUnit.SECONDS)) {
-      process.destroyForcibly();
-    }
+    server.close();
   }
 }

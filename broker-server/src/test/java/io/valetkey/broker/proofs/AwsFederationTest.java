@@ -3,30 +3,23 @@ package io.valetkey.broker.proofs;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.nimbusds.jose.JWSAlgorithm;
-import com.nimbusds.jose.jwk.source.JWKSourceBuilder;
-import com.nimbusds.jose.proc.JWSVerificationKeySelector;
 import com.nimbusds.jwt.JWTClaimsSet;
-import com.nimbusds.jwt.proc.DefaultJWTClaimsVerifier;
-import com.nimbusds.jwt.proc.DefaultJWTProcessor;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpsConfigurator;
 import com.sun.net.httpserver.HttpsServer;
+import io.valetkey.broker.MotoServer;
 import io.valetkey.broker.Policies;
 import io.valetkey.broker.RunningBroker;
 import io.valetkey.broker.TestIssuer;
 import io.valetkey.realparts.NeedsVault;
-import io.valetkey.realparts.Python;
 import io.valetkey.realparts.RealVault;
 import io.valetkey.realparts.TestAuthority;
-import io.valetkey.realparts.TestCertificate;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URI;
-import java.net.URLDecoder;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
-import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
@@ -34,7 +27,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -109,46 +101,25 @@ class AwsFederationTest {
 
   private static final AtomicInteger stops = new AtomicInteger();
   private static HttpClient client;
-  private static Path python;
-  private static Process moto;
-  private static URI aws;
+  private static MotoServer moto;
   private static RealVault vault;
   private static HttpsServer sts;
   private static RunningBroker broker;
 
   @BeforeAll
   static void start() throws Exception {
-    python = Python.with("python-aws", "moto[server]", "boto3");
     client = HttpClient.newBuilder().sslContext(AUTHORITY.trust()).build();
-    moto = moto(RunningBroker.freePort());
-    vault = RealVault.startOwn();
-    vault.send("POST", "sys/mounts/transit", Map.of("type", "transit"));
-    vault.send("POST", "transit/keys/federation", Map.of("type", "rsa-2048"));
-    vault.policy(
-        "federation",
-        """
-        path "transit/keys/federation" { capabilities = ["read"] }
-        path "transit/sign/federation/sha2-256" { capabilities = ["update"] }
-        """);
+    moto = new MotoServer(folder, AUTHORITY);
+    vault = FederationTrust.vault();
     sts = HttpsServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
     sts.setHttpsConfigurator(new HttpsConfigurator(AUTHORITY.server("localhost").serverContext()));
     sts.setExecutor(Executors.newVirtualThreadPerTaskExecutor());
     sts.createContext("/", AwsFederationTest::assumeRole);
     sts.start();
     broker =
-        RunningBroker.start(
-            Map.of(
-                "valetkey.vault.uri", vault.uri().toString(),
-                "valetkey.vault.token", vault.createToken("federation", Duration.ofHours(1)),
-                "valetkey.federation.transit-key", "transit/federation",
-                "valetkey.gateway.private-origins", "127.0.0.0/8,::1/128",
-                "valetkey.gateway.trusted-certificates", AUTHORITY.writePem(folder).toString()));
-    while (!motoAuth("inf")) {
-      assertThat(moto.isAlive()).as(Files.readString(folder.resolve("moto.log"))).isTrue();
-      Thread.sleep(200);
-    }
-    assertThat(run(SET_UP, Map.of(), aws.toString())).isEmpty();
-    assertThat(motoAuth("0")).isTrue();
+        RunningBroker.start(FederationTrust.settings(vault, AUTHORITY.writePem(folder).toString()));
+    assertThat(moto.run(SET_UP, Map.of(), moto.uri().toString())).isEmpty();
+    moto.exempt("0");
     policy();
   }
 
@@ -174,62 +145,18 @@ class AwsFederationTest {
       vault.close();
     }
     if (moto != null) {
-      moto.destroy();
-      moto.waitFor(5, TimeUnit.SECONDS);
+      moto.close();
     }
-  }
-
-  private static Process moto(int port) throws Exception {
-    TestCertificate certificate = AUTHORITY.server("localhost");
-    Path chain = Files.writeString(folder.resolve("moto.crt"), certificate.certificatePem());
-    Path key = Files.writeString(folder.resolve("moto.key"), certificate.keyPem());
-    aws = URI.create("https://localhost:" + port);
-    var builder =
-        new ProcessBuilder(
-            python.toString(), "-m", "moto.server", "-H", "127.0.0.1", "-p", "" + port, "-s");
-    builder.command().addAll(List.of("-c", chain.toString(), "-k", key.toString()));
-    Process process =
-        builder
-            .redirectErrorStream(true)
-            .redirectOutput(folder.resolve("moto.log").toFile())
-            .start();
-    // A test run that is killed must not leave it behind.
-    Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
-    return process;
-  }
-
-  /** How many requests moto takes without a signature from now on. */
-  private static boolean motoAuth(String exempt) throws InterruptedException {
-    try {
-      return post(aws.resolve("/moto-api/reset-auth"), "text/plain", exempt).statusCode() == 200;
-    } catch (IOException e) {
-      return false;
-    }
-  }
-
-  private static HttpResponse<String> post(URI uri, String type, String body)
-      throws IOException, InterruptedException {
-    return client.send(
-        HttpRequest.newBuilder(uri)
-            .timeout(Duration.ofSeconds(10))
-            .header("Content-Type", type)
-            .POST(BodyPublishers.ofString(body))
-            .build(),
-        BodyHandlers.ofString());
   }
 
   /** One at a time, because moto knows no request that is allowed without a signature. */
   private static synchronized void assumeRole(HttpExchange exchange) throws IOException {
     String body = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.US_ASCII);
-    Map<String, String> form = new HashMap<>();
-    for (String pair : body.split("&")) {
-      String[] parts = pair.split("=", 2);
-      form.put(parts[0], URLDecoder.decode(parts[1], StandardCharsets.UTF_8));
-    }
+    Map<String, String> form = FederationTrust.form(body);
     asked.add(form);
     Instead other = instead;
     if (other != null) {
-      answer(exchange, other.status(), other.body());
+      FederationTrust.answer(exchange, other.status(), "text/xml", other.body());
       return;
     }
     int status = 200;
@@ -238,9 +165,9 @@ class AwsFederationTest {
       assertThat(exchange.getRequestHeaders()).doesNotContainKey("Authorization");
       assertThat(form).containsEntry("RoleArn", ROLE);
       believed.add(verify(form.get("WebIdentityToken")));
-      motoAuth("inf");
-      answer = post(aws, "application/x-www-form-urlencoded", body).body();
-      motoAuth("0");
+      moto.exempt("inf");
+      answer = moto.post("/", "application/x-www-form-urlencoded", body).body();
+      moto.exempt("0");
       answered.add(answer);
     } catch (Exception | AssertionError e) {
       status = 403;
@@ -249,41 +176,18 @@ class AwsFederationTest {
               + "<Type>Sender</Type><Code>AccessDenied</Code><Message>Not authorized to perform"
               + " sts:AssumeRoleWithWebIdentity</Message></Error></ErrorResponse>";
     }
-    answer(exchange, status, answer);
-  }
-
-  private static void answer(HttpExchange exchange, int status, String answer) throws IOException {
-    byte[] bytes = answer.getBytes(StandardCharsets.UTF_8);
-    exchange.getResponseHeaders().set("Content-Type", "text/xml");
-    exchange.sendResponseHeaders(status, bytes.length);
-    exchange.getResponseBody().write(bytes);
-    exchange.close();
+    FederationTrust.answer(exchange, status, "text/xml", answer);
   }
 
   /** As IAM does for a provider of OpenID Connect with this client id and this condition. */
   private static JWTClaimsSet verify(String assertion) throws Exception {
-    String discovery = trusted + "/.well-known/openid-configuration";
-    JsonNode discovered =
-        JsonMapper.shared()
-            .readTree(
-                client
-                    .send(
-                        HttpRequest.newBuilder(URI.create(discovery)).build(),
-                        BodyHandlers.ofString())
-                    .body());
-    assertThat(discovered.path("issuer").asString()).isEqualTo(trusted);
-    var processor = new DefaultJWTProcessor<>();
-    processor.setJWSKeySelector(
-        new JWSVerificationKeySelector<>(
-            Set.of(JWSAlgorithm.RS256),
-            JWKSourceBuilder.create(URI.create(discovered.path("jwks_uri").asString()).toURL())
-                .build()));
-    processor.setJWTClaimsSetVerifier(
-        new DefaultJWTClaimsVerifier<>(
-            "sts.amazonaws.com",
-            new JWTClaimsSet.Builder().issuer(trusted).subject("s3-reports").build(),
-            Set.of("exp", "iat", "jti")));
-    return processor.process(assertion, null);
+    return FederationTrust.verify(
+        trusted,
+        assertion,
+        Set.of(JWSAlgorithm.RS256),
+        "sts.amazonaws.com",
+        new JWTClaimsSet.Builder().issuer(trusted).subject("s3-reports").build(),
+        Set.of("exp", "iat", "jti"));
   }
 
   private static void policy() throws Exception {
@@ -300,11 +204,13 @@ class AwsFederationTest {
         .issuer(ISSUER)
         .agent("bot", "ci", "bot", "")
         .agent("x", "ci", "x", "")
-        .destination("s3", spec.formatted(aws, port, ROLE, "s3-reports", SESSION_POLICY))
-        .destination("s3-wrong", spec.formatted(aws, port, ROLE, "s3-payroll", SESSION_POLICY))
+        .destination("s3", spec.formatted(moto.uri(), port, ROLE, "s3-reports", SESSION_POLICY))
+        .destination(
+            "s3-wrong", spec.formatted(moto.uri(), port, ROLE, "s3-payroll", SESSION_POLICY))
         .destination(
             "s3-away",
-            spec.formatted(aws, RunningBroker.freePort(), ROLE, "s3-reports", SESSION_POLICY))
+            spec.formatted(
+                moto.uri(), RunningBroker.freePort(), ROLE, "s3-reports", SESSION_POLICY))
         .agent("halted", "ci", "halted", "")
         .scope("s3", "all", all)
         .scope("s3-away", "all", all)
@@ -325,7 +231,7 @@ class AwsFederationTest {
 
   private static String boto3(String subject) throws Exception {
     String said =
-        run(
+        moto.run(
             CLIENT,
             Map.of(
                 "AWS_ENDPOINT_URL", broker.gatewayUrl() + "/d/s3",
@@ -374,29 +280,13 @@ class AwsFederationTest {
   }
 
   private static long readsAtMoto() throws IOException {
-    try (var lines = Files.lines(folder.resolve("moto.log"))) {
+    try (var lines = Files.lines(moto.log())) {
       return lines.filter(line -> line.contains("GET /reports/none")).count();
     }
   }
 
   private static String between(String xml, String element) {
     return xml.split("</?" + element + ">", -1)[1];
-  }
-
-  private static String run(String program, Map<String, String> environment, String... arguments)
-      throws Exception {
-    Path script = Files.createTempFile(folder, "program", ".py");
-    Files.writeString(script, program);
-    var builder =
-        new ProcessBuilder(python.toString(), script.toString()).redirectErrorStream(true);
-    builder.command().addAll(List.of(arguments));
-    builder.environment().keySet().removeIf(name -> name.toLowerCase().endsWith("_proxy"));
-    builder.environment().put("AWS_EC2_METADATA_DISABLED", "true");
-    builder.environment().putAll(environment);
-    Process process = builder.start();
-    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-    assertThat(process.waitFor(Duration.ofSeconds(60))).isTrue();
-    return said;
   }
 
   @Test

@@ -4,11 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.nimbusds.jose.JWSAlgorithm;
-import com.nimbusds.jose.jwk.source.JWKSourceBuilder;
-import com.nimbusds.jose.proc.JWSVerificationKeySelector;
 import com.nimbusds.jwt.JWTClaimsSet;
-import com.nimbusds.jwt.proc.DefaultJWTClaimsVerifier;
-import com.nimbusds.jwt.proc.DefaultJWTProcessor;
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpsConfigurator;
 import com.sun.net.httpserver.HttpsServer;
@@ -22,7 +18,6 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URI;
-import java.net.URLDecoder;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
@@ -30,7 +25,6 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -64,15 +58,7 @@ class FederationTest {
 
   @BeforeEach
   void start() throws Exception {
-    vault = RealVault.startOwn();
-    vault.send("POST", "sys/mounts/transit", Map.of("type", "transit"));
-    vault.send("POST", "transit/keys/federation", Map.of("type", "rsa-2048"));
-    vault.policy(
-        "federation",
-        """
-        path "transit/keys/federation" { capabilities = ["read"] }
-        path "transit/sign/federation/sha2-256" { capabilities = ["update"] }
-        """);
+    vault = FederationTrust.vault();
     TestAuthority authority = TestAuthority.create("providers");
     provider = HttpsServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
     provider.setHttpsConfigurator(
@@ -82,13 +68,7 @@ class FederationTest {
     provider.createContext("/v1/", this::api);
     provider.start();
     broker =
-        RunningBroker.start(
-            Map.of(
-                "valetkey.vault.uri", vault.uri().toString(),
-                "valetkey.vault.token", vault.createToken("federation", Duration.ofHours(1)),
-                "valetkey.federation.transit-key", "transit/federation",
-                "valetkey.gateway.private-origins", "127.0.0.0/8,::1/128",
-                "valetkey.gateway.trusted-certificates", authority.writePem(folder).toString()));
+        RunningBroker.start(FederationTrust.settings(vault, authority.writePem(folder).toString()));
     trusted = broker.url() + "/federation";
   }
 
@@ -101,13 +81,9 @@ class FederationTest {
 
   /** A provider that knows nothing of us but the address of an issuer that it trusts. */
   private void token(HttpExchange exchange) throws IOException {
-    Map<String, String> form = new HashMap<>();
-    for (String pair :
-        new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.US_ASCII)
-            .split("&")) {
-      String[] parts = pair.split("=", 2);
-      form.put(parts[0], URLDecoder.decode(parts[1], StandardCharsets.UTF_8));
-    }
+    Map<String, String> form =
+        FederationTrust.form(
+            new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.US_ASCII));
     asked.add(form);
     try {
       believed.add(verify(form));
@@ -125,22 +101,13 @@ class FederationTest {
     String assertion =
         form.getOrDefault(
             "assertion", form.getOrDefault("subject_token", form.get("client_assertion")));
-    JsonNode discovered =
-        JsonMapper.shared()
-            .readTree(get(URI.create(trusted + "/.well-known/openid-configuration"), null).body());
-    assertThat(discovered.path("issuer").asString()).isEqualTo(trusted);
-    var processor = new DefaultJWTProcessor<>();
-    processor.setJWSKeySelector(
-        new JWSVerificationKeySelector<>(
-            Set.of(JWSAlgorithm.RS256, JWSAlgorithm.ES256),
-            JWKSourceBuilder.create(URI.create(discovered.path("jwks_uri").asString()).toURL())
-                .build()));
-    processor.setJWTClaimsSetVerifier(
-        new DefaultJWTClaimsVerifier<>(
-            "https://provider.test",
-            new JWTClaimsSet.Builder().issuer(trusted).build(),
-            Set.of("sub", "exp", "iat", "jti")));
-    return processor.process(assertion, null);
+    return FederationTrust.verify(
+        trusted,
+        assertion,
+        Set.of(JWSAlgorithm.RS256, JWSAlgorithm.ES256),
+        "https://provider.test",
+        new JWTClaimsSet.Builder().issuer(trusted).build(),
+        Set.of("sub", "exp", "iat", "jti"));
   }
 
   private void api(HttpExchange exchange) throws IOException {
@@ -149,11 +116,7 @@ class FederationTest {
   }
 
   private static void answer(HttpExchange exchange, int status, String body) throws IOException {
-    byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
-    exchange.getResponseHeaders().set("Content-Type", "application/json");
-    exchange.sendResponseHeaders(status, bytes.length);
-    exchange.getResponseBody().write(bytes);
-    exchange.close();
+    FederationTrust.answer(exchange, status, "application/json", body);
   }
 
   private static HttpResponse<String> get(URI uri, String token) throws Exception {
