@@ -88,8 +88,8 @@ final class UpstreamRequest {
     return switch (target.injection().signing()) {
       case null -> false;
       case Signing.AwsSigV4 aws -> AwsRequest.needsBody(aws, received);
-      case Signing.Hmac hmac -> hmac.readsBody() && received.announceBody();
-      case Signing.HttpMessage message -> message.readsBody() && received.announceBody();
+      case Signing.Hmac hmac -> received.announceBody() && hmac.readsBody();
+      case Signing.HttpMessage message -> received.announceBody() && message.readsBody();
     };
   }
 

@@ -61,28 +61,25 @@ public record Destination(
    *
    * @param slots where it goes, at least one unless the request is signed or there is none
    * @param headers the names of all these headers, lower case: nobody else may fill or read them
+   * @param replaced the lower-case names of all headers that the destination does not get as they
+   *     came
    * @param signing how the request is signed instead; then there are no slots
    */
-  public record Injection(List<Slot> slots, Set<String> headers, @Nullable Signing signing) {
+  public record Injection(
+      List<Slot> slots, Set<String> headers, Set<String> replaced, @Nullable Signing signing) {
 
     /** The injection into these slots. */
     public static Injection into(List<Slot> slots) {
-      return new Injection(
-          List.copyOf(slots),
+      Set<String> headers =
           slots.stream()
               .map(slot -> slot.header().toLowerCase(Locale.ROOT))
-              .collect(Collectors.toUnmodifiableSet()),
-          null);
+              .collect(Collectors.toUnmodifiableSet());
+      return new Injection(List.copyOf(slots), headers, headers, null);
     }
 
     /** The signing of requests. */
     public static Injection by(Signing signing) {
-      return new Injection(List.of(), Set.of(), signing);
-    }
-
-    /** The lower-case names of all headers that the destination does not get as they came. */
-    public Set<String> replaced() {
-      return signing == null ? headers : signing.replaced();
+      return new Injection(List.of(), Set.of(), signing.replaced(), signing);
     }
 
     static Injection compile(DestinationSpec spec) {
