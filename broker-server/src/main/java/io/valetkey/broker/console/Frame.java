@@ -35,9 +35,15 @@ final class Frame {
     return session != null && session.admin().may(role);
   }
 
-  /** The most that this person may do, as a word. */
+  /** The most that this person may do, in a word or two. */
   String role() {
-    return may(Role.ADMIN) ? "admin" : may(Role.OPERATOR) ? "operator" : "viewer";
+    if (may(Role.ADMIN)) {
+      return "admin";
+    }
+    if (may(Role.OPERATOR)) {
+      return may(Role.APPROVER) ? "operator, approver" : "operator";
+    }
+    return may(Role.APPROVER) ? "approver" : "viewer";
   }
 
   String formToken() {

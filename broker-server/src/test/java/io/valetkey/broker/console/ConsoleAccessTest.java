@@ -81,6 +81,22 @@ class ConsoleAccessTest {
     return HTTP.send(request.build(), BodyHandlers.ofString());
   }
 
+  @Test
+  void page_namesTheRolesOfWhoeverLooks() throws Exception {
+    var expected =
+        Map.of(
+            Set.of(Role.VIEWER), "viewer",
+            Set.of(Role.APPROVER), "approver",
+            Set.of(Role.OPERATOR), "operator",
+            Set.of(Role.OPERATOR, Role.APPROVER), "operator, approver",
+            Set.of(Role.ADMIN), "admin");
+    for (var one : expected.entrySet()) {
+      String cookie = cookie(broker, one.getKey().toArray(Role[]::new));
+      assertThat(get(broker, ConsoleRoutes.AGENTS, cookie).body())
+          .contains("<small>" + one.getValue() + "</small>");
+    }
+  }
+
   /** Every page that Spring MVC would serve is in the table, and the table alone decides. */
   @Test
   void everyRegisteredRoute_isInTheTable_andKeepsItsRole() throws Exception {

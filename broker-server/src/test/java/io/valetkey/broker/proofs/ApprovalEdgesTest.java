@@ -5,6 +5,7 @@ import static io.valetkey.broker.proofs.ApprovalStage.decide;
 import static io.valetkey.broker.proofs.ApprovalStage.error;
 import static io.valetkey.broker.proofs.ApprovalStage.id;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import io.valetkey.broker.Policies;
@@ -15,11 +16,15 @@ import java.net.URI;
 import java.net.http.HttpRequest;
 import java.net.http.HttpRequest.BodyPublishers;
 import java.net.http.HttpResponse;
+import java.net.http.WebSocket;
+import java.net.http.WebSocketHandshakeException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -191,6 +196,45 @@ class ApprovalEdgesTest {
                   .POST(BodyPublishers.ofString("x"))
                   .build());
       assertThat(error(answer)).as(field[1]).isEqualTo("approval_impossible");
+    }
+  }
+
+  @Test
+  void webSocket_isRefusedBeforeAnybodyIsAsked() throws Exception {
+    // The admin API takes no such scope; a row that came otherwise must not let one by.
+    new Policies(broker)
+        .write(
+            "scope",
+            "openai/all",
+            "UPDATE scope SET version = version + 1, spec = spec || ?::jsonb WHERE name = 'all'",
+            "{\"allow\":[{\"methods\":[\"GET\",\"POST\"],\"paths\":[\"/**\"],\"webSocket\":true}]}")
+        .await(broker);
+    try {
+      URI socket = URI.create(broker.gatewayUrl().replace("http:", "ws:") + "/d/openai/pay/socket");
+      CompletableFuture<WebSocket> opened =
+          stage
+              .client
+              .newWebSocketBuilder()
+              .header("Authorization", "Bearer " + token("bot"))
+              .buildAsync(socket, new WebSocket.Listener() {});
+      assertThatThrownBy(() -> opened.get(60, TimeUnit.SECONDS))
+          .cause()
+          .isInstanceOfSatisfying(
+              WebSocketHandshakeException.class,
+              refused -> {
+                assertThat(refused.getResponse().statusCode()).isEqualTo(403);
+                assertThat(refused.getResponse().headers().firstValue("valetkey-error"))
+                    .contains("approval_impossible");
+              });
+      assertThat(stage.reached).noneMatch(sent -> sent.contains("/pay/socket"));
+    } finally {
+      new Policies(broker)
+          .write(
+              "scope",
+              "openai/all",
+              "UPDATE scope SET version = version + 1, spec = spec || ?::jsonb WHERE name = 'all'",
+              "{\"allow\":[{\"methods\":[\"GET\",\"POST\"],\"paths\":[\"/**\"]}]}")
+          .await(broker);
     }
   }
 
