@@ -250,7 +250,10 @@ public final class GatewayServer {
         .setMaxHeaderSize(HEADER_BYTES)
         .setMaxInitialLineLength(REQUEST_LINE_BYTES)
         .setDecompressionSupported(false)
-        .setCompressionSupported(false);
+        .setCompressionSupported(false)
+        // A WebSocket is between the caller and the upstream: nothing is negotiated here.
+        .setPerMessageWebSocketCompressionSupported(false)
+        .setPerFrameWebSocketCompressionSupported(false);
   }
 
   /** HTTP/2 for tunnels, with the bounds that it has at our own port. */
