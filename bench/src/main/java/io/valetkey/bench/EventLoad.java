@@ -2,7 +2,6 @@ package io.valetkey.bench;
 
 import io.valetkey.bench.ClosedLoop.Result;
 import io.valetkey.bench.Scene.Proxy;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -23,7 +22,7 @@ public final class EventLoad {
   public static void main(String[] args) throws Exception {
     var options = new Options(args, "seconds", "rounds", "streams", "peer", "caller");
     Conditions.print();
-    Path folder = Files.createTempDirectory("valetkey-bench");
+    Path folder = RunFolder.make();
     var certificates = Certificates.create(folder);
     var leg = CallerLeg.of(options, CallerLeg.PLAIN);
     int streams = options.number("streams", 64);

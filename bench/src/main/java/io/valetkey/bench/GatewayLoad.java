@@ -2,7 +2,6 @@ package io.valetkey.bench;
 
 import io.valetkey.bench.ClosedLoop.Result;
 import io.valetkey.bench.Scene.Proxy;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -29,7 +28,7 @@ public final class GatewayLoad {
             args, "seconds", "rounds", "connections", "crypto", "peer", "caller", "upstream");
     Peer.NGINX.require();
     Conditions.print();
-    Path folder = Files.createTempDirectory("valetkey-bench");
+    Path folder = RunFolder.make();
     try (BenchPostgres postgres = BenchPostgres.start()) {
       run(options, folder, postgres);
     }

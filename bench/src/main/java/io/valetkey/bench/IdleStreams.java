@@ -1,7 +1,6 @@
 package io.valetkey.bench;
 
 import io.valetkey.bench.Scene.Proxy;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -33,7 +32,7 @@ public final class IdleStreams {
     // Room for them; small at first, so that what is resident is what was needed.
     String jvm = System.getProperty("bench.broker.jvm", "");
     System.setProperty("bench.broker.jvm", "-Xms128m -Xmx2g " + jvm);
-    Path folder = Files.createTempDirectory("valetkey-bench");
+    Path folder = RunFolder.make();
     var certificates = Certificates.create(folder);
     var leg = CallerLeg.of(options, CallerLeg.PLAIN);
     try (BenchPostgres postgres = BenchPostgres.start();

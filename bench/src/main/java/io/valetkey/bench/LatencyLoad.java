@@ -5,7 +5,6 @@ import io.valetkey.bench.Scene.Proxy;
 import io.valetkey.realparts.TestAuthority;
 import java.net.InetAddress;
 import java.net.Socket;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -44,7 +43,7 @@ public final class LatencyLoad {
       throw new IllegalArgumentException("latency is measured over HTTP/1.1: --caller=plain|tls");
     }
     Conditions.print();
-    Path folder = Files.createTempDirectory("valetkey-bench");
+    Path folder = RunFolder.make();
     String credential = "sk-" + UUID.randomUUID();
     String body = "{\"data\":\"" + "x".repeat(BODY_BYTES - 11) + "\"}";
     var certificates = Certificates.create(folder);

@@ -63,7 +63,7 @@ public final class LeaseLoad {
       throw new IllegalStateException("build broker-server first: mvn package");
     }
     Conditions.print();
-    Path folder = Files.createTempDirectory("valetkey-bench");
+    Path folder = RunFolder.make();
     try (BenchPostgres postgres = BenchPostgres.start();
         RealVault vault = RealVault.startOwn()) {
       Path auditFile = setUp(vault, postgres, folder);

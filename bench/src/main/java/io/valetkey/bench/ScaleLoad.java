@@ -42,7 +42,7 @@ public final class ScaleLoad {
   }
 
   private static void run(Options options, Kind kind) throws Exception {
-    Path folder = Files.createTempDirectory("valetkey-bench");
+    Path folder = RunFolder.make();
     var certificates = Certificates.create(folder);
     String credential = "sk-real-" + UUID.randomUUID();
     int upstreamPort = ServerProcess.freePort();

@@ -52,7 +52,7 @@ public final class StopLoad {
   public static void main(String[] args) throws Exception {
     var options = new Options(args, "streams", "stops", "per-agent", "event-millis");
     Conditions.print();
-    Path folder = Files.createTempDirectory("valetkey-bench");
+    Path folder = RunFolder.make();
     try (BenchPostgres postgres = BenchPostgres.start()) {
       var load = new StopLoad(options, folder, postgres);
       load.run("notified", false);
