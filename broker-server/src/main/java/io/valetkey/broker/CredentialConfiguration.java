@@ -6,6 +6,7 @@ import io.valetkey.broker.net.AddressRules;
 import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.upstream.CertificateSource;
 import io.valetkey.broker.upstream.CredentialFields;
 import io.valetkey.broker.upstream.CredentialSettings;
 import io.valetkey.broker.upstream.CredentialSource;
@@ -14,6 +15,7 @@ import io.valetkey.broker.upstream.FileSource;
 import io.valetkey.broker.upstream.ProviderHttp;
 import io.valetkey.broker.upstream.SourceAwayException;
 import io.valetkey.broker.upstream.UpstreamCredentials;
+import io.valetkey.broker.upstream.VaultCertificates;
 import io.valetkey.broker.upstream.VaultConnection;
 import io.valetkey.broker.upstream.VaultKvSource;
 import java.nio.file.Path;
@@ -59,6 +61,9 @@ class CredentialConfiguration {
             : timed(new VaultKvSource(connection), registry, "vault-kv"),
         providers(settings.gateway(), environment),
         federation.getIfAvailable(),
+        connection == null
+            ? CertificateSource.unconfigured("valetkey.vault.uri")
+            : timed(new VaultCertificates(connection, clock), registry),
         credentials(reader),
         clock);
   }
@@ -75,40 +80,54 @@ class CredentialConfiguration {
   /** The source, with a timer around each read. */
   private static <R extends DestinationSpec.Credential> CredentialSource<R> timed(
       CredentialSource<R> source, MeterRegistry registry, String name) {
-    Timer fetched = timer(registry, name, "fetched");
-    Timer refused = timer(registry, name, "refused");
-    Timer away = timer(registry, name, "away");
+    var timers = new Timers(registry, name);
     return new CredentialSource<>() {
       @Override
       public SecretValue read(R reference) {
-        return timed(() -> source.read(reference));
+        return timers.time(() -> source.read(reference));
       }
 
       @Override
       public SecretValue readKey(R reference) {
-        return timed(() -> source.readKey(reference));
+        return timers.time(() -> source.readKey(reference));
       }
 
       @Override
       public CredentialFields read(R reference, List<String> required, List<String> optional) {
-        return timed(() -> source.read(reference, required, optional));
-      }
-
-      private <T> T timed(Supplier<T> read) {
-        long begun = System.nanoTime();
-        Timer outcome = away;
-        try {
-          T value = read.get();
-          outcome = fetched;
-          return value;
-        } catch (RefusedException e) {
-          outcome = e instanceof SourceAwayException ? away : refused;
-          throw e;
-        } finally {
-          outcome.record(System.nanoTime() - begun, TimeUnit.NANOSECONDS);
-        }
+        return timers.time(() -> source.read(reference, required, optional));
       }
     };
+  }
+
+  private static CertificateSource timed(CertificateSource source, MeterRegistry registry) {
+    var timers = new Timers(registry, "vault-pki");
+    return reference -> timers.time(() -> source.issue(reference));
+  }
+
+  /** The timers of one source by what came of a read. */
+  private record Timers(Timer fetched, Timer refused, Timer away) {
+
+    Timers(MeterRegistry registry, String source) {
+      this(
+          timer(registry, source, "fetched"),
+          timer(registry, source, "refused"),
+          timer(registry, source, "away"));
+    }
+
+    <T> T time(Supplier<T> read) {
+      long begun = System.nanoTime();
+      Timer outcome = away;
+      try {
+        T value = read.get();
+        outcome = fetched;
+        return value;
+      } catch (RefusedException e) {
+        outcome = e instanceof SourceAwayException ? away : refused;
+        throw e;
+      } finally {
+        outcome.record(System.nanoTime() - begun, TimeUnit.NANOSECONDS);
+      }
+    }
   }
 
   private static Timer timer(MeterRegistry registry, String source, String outcome) {

@@ -98,7 +98,8 @@ public final class TestCertificate {
     }
   }
 
-  KeyManager[] keyManagers() {
+  /** What shows this certificate in TLS. */
+  public KeyManager[] keyManagers() {
     try {
       KeyManagerFactory factory =
           KeyManagerFactory.getInstance(KeyManagerFactory.getDefaultAlgorithm());

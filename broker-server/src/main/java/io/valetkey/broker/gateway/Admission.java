@@ -15,6 +15,7 @@ import io.valetkey.broker.policy.Signing;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.Trace;
+import io.valetkey.broker.upstream.ClientCertificate;
 import java.net.InetAddress;
 import java.time.Clock;
 import java.time.Duration;
@@ -31,12 +32,15 @@ final class Admission {
 
   /** A request that may go out. Not a record: the credential is in it. */
   static final class Admitted {
+    private static final Duration SHORTEST_USE = Duration.ofMinutes(1);
+
     private final Guard.Accepted accepted;
     private final @Nullable WebSocketHandshake webSocket;
     private final Caller caller;
     private final Destination target;
     private final List<InetAddress> addresses;
     private final Credentials.Credential credential;
+    private final Credentials.@Nullable Credential certificate;
     private final byte @Nullable [] held;
     private final boolean once;
     private final Clock clock;
@@ -48,6 +52,7 @@ final class Admission {
         Destination target,
         List<InetAddress> addresses,
         Credentials.Credential credential,
+        Credentials.@Nullable Credential certificate,
         byte @Nullable [] held,
         boolean once,
         Clock clock) {
@@ -57,6 +62,7 @@ final class Admission {
       this.target = target;
       this.addresses = addresses;
       this.credential = credential;
+      this.certificate = certificate;
       this.held = held;
       this.once = once;
       this.clock = clock;
@@ -64,7 +70,8 @@ final class Admission {
 
     /** The same with the credential that its source gave after the first one was rejected. */
     Admitted with(Credentials.Credential fresh) {
-      return new Admitted(accepted, webSocket, caller, target, addresses, fresh, held, once, clock);
+      return new Admitted(
+          accepted, webSocket, caller, target, addresses, fresh, certificate, held, once, clock);
     }
 
     Guard.Accepted accepted() {
@@ -96,6 +103,33 @@ final class Admission {
 
     Credentials.Credential credential() {
       return credential;
+    }
+
+    /** The certificate that is shown to the upstream; null if none is. */
+    @Nullable ClientCertificate certificate() {
+      return certificate == null ? null : certificate.certificate();
+    }
+
+    /** Whether asking for another certificate makes no flood of them. */
+    boolean hasOldCertificate() {
+      ClientCertificate shown = certificate();
+      return shown != null && shown.begun().plus(SHORTEST_USE).isBefore(clock.instant());
+    }
+
+    /** The version of the certificate; 0 if there is none. */
+    long certificateVersion() {
+      return certificate == null ? 0 : certificate.version();
+    }
+
+    /** How long the exchange may last: no longer than the certificate of its connection. */
+    Duration longest() {
+      ClientCertificate shown = certificate();
+      Duration longest = target.maxStream();
+      if (shown == null) {
+        return longest;
+      }
+      Duration left = Duration.between(clock.instant(), shown.end());
+      return left.compareTo(longest) < 0 ? left : longest;
     }
 
     /** The whole body, if the permission depended on it; else null. */
@@ -173,7 +207,10 @@ final class Admission {
   private record Approved(String scope, String requestHash) {}
 
   /** What is needed besides the permission. */
-  private record Equipment(List<InetAddress> addresses, Credentials.Credential credential) {}
+  private record Equipment(
+      List<InetAddress> addresses,
+      Credentials.Credential credential,
+      Credentials.@Nullable Credential certificate) {}
 
   /** What was allowed, and all that was known for it. */
   private record Permitted(Permissions.Permit permit, RequestFacts facts) {}
@@ -465,6 +502,7 @@ final class Admission {
                 target,
                 ready.addresses(),
                 ready.credential(),
+                ready.certificate(),
                 held,
                 once,
                 clock));
@@ -474,10 +512,26 @@ final class Admission {
     return trace
         .later("resolve", () -> egress.resolve(target))
         .thenCompose(addresses ->
-            trace
-                .later(
-                    "fetch_credential", () -> credentials.get(target.credentialOf(caller.agent())))
-                .thenApply(credential -> new Equipment(addresses, credential)));
+            credential(target, caller, trace)
+                .thenCompose(credential ->
+                    certificate(target, trace)
+                        .thenApply(shown -> new Equipment(addresses, credential, shown))));
+  }
+
+  private CompletableFuture<Credentials.Credential> credential(
+      Destination target, Caller caller, Trace trace) {
+    return target.hasCredential()
+        ? trace.later(
+            "fetch_credential", () -> credentials.get(target.credentialOf(caller.agent())))
+        : CompletableFuture.completedFuture(Credentials.Credential.NONE);
+  }
+
+  private CompletableFuture<Credentials.@Nullable Credential> certificate(
+      Destination target, Trace trace) {
+    DestinationSpec.Credential.Certificate wanted = target.certificate();
+    return wanted == null
+        ? CompletableFuture.completedFuture(null)
+        : trace.later("fetch_certificate", () -> credentials.get(wanted));
   }
 
   /**

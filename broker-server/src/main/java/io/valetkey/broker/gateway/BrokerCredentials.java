@@ -26,6 +26,6 @@ public final class BrokerCredentials implements Credentials {
   }
 
   private static Credential paired(UpstreamCredential credential) {
-    return new Credential(credential.fields(), credential.version());
+    return new Credential(credential.fields(), credential.version(), credential.certificate());
   }
 }

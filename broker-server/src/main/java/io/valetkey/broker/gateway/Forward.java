@@ -1,6 +1,7 @@
 package io.valetkey.broker.gateway;
 
 import io.netty.handler.codec.http2.Http2Error;
+import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.Trace;
@@ -66,7 +67,7 @@ final class Forward {
 
   /** Starts. All that follows happens on the caller's event loop. */
   void start() {
-    conversation.limit(admitted.destination().maxStream());
+    conversation.limit(admitted.longest());
     conversation.exchange().admitted(admitted.destination().name());
     held = admitted.held();
     if (held == null && admitted.needsBody()) {
@@ -112,14 +113,33 @@ final class Forward {
   }
 
   private void unconnected(Throwable failure, Iterator<InetAddress> addresses, long begun) {
-    ProblemCode code = connectFailure(failure);
+    String alert = refusal(failure);
+    ProblemCode code =
+        alert == null ? connectFailure(failure) : ProblemCode.UPSTREAM_CREDENTIAL_REJECTED;
     conversation.exchange().trace().note("connect", code.code(), begun);
     // Nothing was sent, so the next checked address may be tried; a wrong certificate stays wrong.
-    if (addresses.hasNext() && code != ProblemCode.UPSTREAM_CERTIFICATE) {
+    if (alert != null) {
+      certificateRefused(alert);
+    } else if (addresses.hasNext() && code != ProblemCode.UPSTREAM_CERTIFICATE) {
       attempt(addresses);
     } else {
       conversation.fail(code, "could not connect: " + failure.getClass().getSimpleName());
     }
+  }
+
+  private @Nullable String refusal(Throwable failure) {
+    return admitted.certificate() == null ? null : TlsRefusal.alert(failure);
+  }
+
+  /** Has another one fetched for the next request, unless that was done just now. */
+  private void certificateRefused(String alert) {
+    DestinationSpec.Credential.Certificate reference = admitted.destination().certificate();
+    if (reference != null && admitted.hasOldCertificate()) {
+      var _ = credentials.refresh(reference);
+    }
+    conversation.fail(
+        ProblemCode.UPSTREAM_CREDENTIAL_REJECTED,
+        "the upstream refused the client certificate: " + alert);
   }
 
   private void send(HttpClientRequest out, UpstreamRequest request, long begun) {
@@ -284,6 +304,11 @@ final class Forward {
     out.reset();
     boolean replayable =
         !hasBody() && !admitted.once() && List.of("GET", "HEAD").contains(in.method().name());
+    if (!admitted.destination().hasCredential()) {
+      // Another certificate would have the same names.
+      conversation.fail(ProblemCode.UPSTREAM_CREDENTIAL_REJECTED, "the upstream answered 401");
+      return;
+    }
     if (refreshed || !replayable) {
       // Not replayed, but asked for anew, so that the next request has the right one.
       var _ = refreshed ? null : credentials.refresh(admitted.reference());
@@ -315,6 +340,11 @@ final class Forward {
       return;
     }
     current = null;
+    String alert = refusal(failure);
+    if (alert != null && !conversation.hasEnded()) {
+      certificateRefused(alert);
+      return;
+    }
     boolean idempotent = List.of("GET", "HEAD", "OPTIONS").contains(in.method().name());
     boolean untouched =
         (failure instanceof HttpClosedException closed && (reused || closed.goAway() != null))

@@ -125,7 +125,7 @@ public final class GatewayServer {
     this.addresses = new AnswerAddresses(settings);
     DestinationHosts hosts = settings.hosts();
     this.byHost = hosts == null ? null : new Entrance.ByHost(hosts);
-    this.pools = new UpstreamPools(vertx, settings, trust, egress);
+    this.pools = new UpstreamPools(vertx, settings, trust, egress, clock);
     this.bounds =
         new Conversation.Bounds(() -> draining, permissions::areCurrent, deferred, telemetry);
   }

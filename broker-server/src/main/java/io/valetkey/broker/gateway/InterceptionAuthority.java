@@ -1,6 +1,6 @@
 package io.valetkey.broker.gateway;
 
-import java.io.IOException;
+import io.valetkey.broker.crypto.CertificateRequest;
 import java.math.BigInteger;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
@@ -38,7 +38,6 @@ import org.bouncycastle.cert.jcajce.JcaX509v3CertificateBuilder;
 import org.bouncycastle.operator.ContentSigner;
 import org.bouncycastle.operator.OperatorCreationException;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
-import org.bouncycastle.pkcs.jcajce.JcaPKCS10CertificationRequestBuilder;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -72,29 +71,18 @@ public final class InterceptionAuthority {
 
   /** A key that was made here, and what has it certified elsewhere. */
   public static final class Request {
-    private final KeyPair keys;
+    private final CertificateRequest request;
     private final String name;
-    private final String pem;
 
-    private Request(KeyPair keys, String name, String pem) {
-      this.keys = keys;
+    private Request(CertificateRequest request, String name) {
+      this.request = request;
       this.name = name;
-      this.pem = pem;
     }
 
     /** Makes a new key (P-256) and its request. */
     public static Request make() {
-      KeyPair keys = keys();
       String name = "Valetkey interception " + id();
-      try {
-        byte[] request =
-            new JcaPKCS10CertificationRequestBuilder(new X500Name("CN=" + name), keys.getPublic())
-                .build(signer(keys.getPrivate()))
-                .getEncoded();
-        return new Request(keys, name, inPem("CERTIFICATE REQUEST", request));
-      } catch (IOException | OperatorCreationException e) {
-        throw new IllegalStateException("a request cannot be made", e);
-      }
+      return new Request(CertificateRequest.make(name, null), name);
     }
 
     /** The common name that it asks for. */
@@ -104,7 +92,7 @@ public final class InterceptionAuthority {
 
     /** PKCS#10 (RFC 2986) in PEM. */
     public String pem() {
-      return pem;
+      return request.pem();
     }
 
     /**
@@ -115,7 +103,7 @@ public final class InterceptionAuthority {
      */
     public InterceptionAuthority certified(List<X509Certificate> chain, Clock clock)
         throws GeneralSecurityException {
-      return of(keys.getPrivate(), chain, clock);
+      return of(request.privateKey(), chain, clock);
     }
   }
 

@@ -5,9 +5,9 @@ import com.github.benmanes.caffeine.cache.Caffeine;
 import io.netty.channel.EventLoop;
 import io.valetkey.broker.policy.Destination;
 import io.valetkey.broker.secret.SecretValue;
+import io.valetkey.broker.upstream.ClientCertificate;
 import io.vertx.core.Future;
 import io.vertx.core.Vertx;
-import io.vertx.core.http.HttpClient;
 import io.vertx.core.http.HttpClientAgent;
 import io.vertx.core.http.HttpClientOptions;
 import io.vertx.core.http.HttpClientRequest;
@@ -17,24 +17,29 @@ import io.vertx.core.http.HttpVersion;
 import io.vertx.core.http.PoolOptions;
 import io.vertx.core.http.RequestOptions;
 import io.vertx.core.internal.ContextInternal;
+import io.vertx.core.net.KeyCertOptions;
 import io.vertx.core.net.ProxyOptions;
 import io.vertx.core.net.ProxyType;
 import io.vertx.core.net.SocketAddress;
 import io.vertx.core.net.TrustOptions;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.time.Clock;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import javax.net.ssl.TrustManagerFactory;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Connections to upstreams. One pool for each agent, destination, version of the credential and
- * address: an answer that comes late on a shared connection would reach somebody else's request.
- * The certificate is always verified against the destination's name, whatever address is connected
- * to.
+ * Connections to upstreams. One pool for each agent, destination, version of the credential and of
+ * the client certificate, and address: an answer that comes late on a shared connection would reach
+ * somebody else's request. The certificate is always verified against the destination's name,
+ * whatever address is connected to. A connection does not outlive the client certificate that was
+ * shown on it.
  */
 final class UpstreamPools {
 
@@ -54,17 +59,28 @@ final class UpstreamPools {
       String host,
       int port,
       long version,
+      long certificate,
       boolean http2,
       EventLoop loop) {}
+
+  /** Connections that end when the certificate does that was shown on them, if one was. */
+  private record Pool(HttpClientAgent client, @Nullable Instant end) {}
 
   private final Vertx vertx;
   private final GatewaySettings settings;
   private final TrustOptions trust;
   private final Egress egress;
-  private final Cache<Key, HttpClientAgent> clients;
+  private final Cache<Key, Pool> clients;
+  private final Clock clock;
   private final Set<HttpConnection> used = ConcurrentHashMap.newKeySet();
 
-  UpstreamPools(Vertx vertx, GatewaySettings settings, TrustManagerFactory trust, Egress egress) {
+  UpstreamPools(
+      Vertx vertx,
+      GatewaySettings settings,
+      TrustManagerFactory trust,
+      Egress egress,
+      Clock clock) {
+    this.clock = clock;
     this.egress = egress;
     this.vertx = vertx;
     this.settings = settings;
@@ -73,9 +89,9 @@ final class UpstreamPools {
         Caffeine.newBuilder()
             .maximumSize(POOLS)
             .expireAfterAccess(settings.keepAlive().multipliedBy(2))
-            .<Key, HttpClientAgent>removalListener((key, client, cause) -> {
-              if (client != null) {
-                client.shutdown(LONGEST_EXCHANGE);
+            .<Key, Pool>removalListener((key, pool, cause) -> {
+              if (pool != null) {
+                pool.client().shutdown(left(pool.end()));
               }
             })
             .build();
@@ -92,19 +108,22 @@ final class UpstreamPools {
             target.host(),
             target.port(),
             admitted.credential().version(),
+            admitted.certificateVersion(),
             // A WebSocket begins with HTTP/1.1.
             target.http2() && admitted.webSocket() == null,
             ((ContextInternal) vertx.getOrCreateContext()).nettyEventLoop());
-    HttpClient client = clients.get(key, this::client);
-    return client.request(
-        to(target, address)
-            .setHost(target.host())
-            .setPort(target.port())
-            .setSsl(true)
-            .setFollowRedirects(false)
-            .setConnectTimeout(settings.connectTimeout().toMillis())
-            .setMethod(HttpMethod.valueOf(request.method()))
-            .setURI(request.uri()));
+    Pool known = clients.getIfPresent(key);
+    Pool pool = known != null ? known : clients.get(key, made -> pool(made, admitted));
+    return pool.client()
+        .request(
+            to(target, address)
+                .setHost(target.host())
+                .setPort(target.port())
+                .setSsl(true)
+                .setFollowRedirects(false)
+                .setConnectTimeout(settings.connectTimeout().toMillis())
+                .setMethod(HttpMethod.valueOf(request.method()))
+                .setURI(request.uri()));
   }
 
   /** Whom to connect to: the address, or through the proxy there whatever the name means to it. */
@@ -148,7 +167,26 @@ final class UpstreamPools {
     clients.invalidateAll();
   }
 
-  private HttpClientAgent client(Key key) {
+  /** How long an exchange may go on: as long as the certificate of its connection. */
+  private Duration left(@Nullable Instant end) {
+    if (end == null) {
+      return LONGEST_EXCHANGE;
+    }
+    Duration left = Duration.between(clock.instant(), end);
+    return left.isNegative() ? Duration.ZERO : left;
+  }
+
+  private Pool pool(Key key, Admission.Admitted admitted) {
+    ClientCertificate shown = admitted.certificate();
+    if (shown == null) {
+      return new Pool(client(key, null), null);
+    }
+    // The timer knows the key of the pool and not that of the certificate, which may go before.
+    vertx.setTimer(Math.max(1, left(shown.end()).toMillis()), timer -> clients.invalidate(key));
+    return new Pool(client(key, shown), shown.end());
+  }
+
+  private HttpClientAgent client(Key key, @Nullable ClientCertificate shown) {
     HttpClientOptions options =
         new HttpClientOptions()
             .setSsl(true)
@@ -163,6 +201,9 @@ final class UpstreamPools {
             .setMaxHeaderSize(HEADER_BYTES)
             .setPipelining(false)
             .setDecompressionSupported(false);
+    if (shown != null) {
+      options.setKeyCertOptions(KeyCertOptions.wrap(shown.keyManager()));
+    }
     if (key.http2()) {
       options
           .setProtocolVersion(HttpVersion.HTTP_2)

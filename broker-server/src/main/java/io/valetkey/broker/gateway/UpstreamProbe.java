@@ -2,6 +2,7 @@ package io.valetkey.broker.gateway;
 
 import io.valetkey.broker.net.AddressRefusedException;
 import io.valetkey.broker.policy.Destination;
+import io.valetkey.broker.policy.DestinationSpec;
 import io.valetkey.broker.policy.Signing;
 import io.valetkey.broker.problem.RefusedException;
 import io.valetkey.broker.telemetry.Trace;
@@ -81,12 +82,26 @@ final class UpstreamProbe {
               ? "The name resolves, and every address is allowed"
               : "Left to the upstream proxy, whose name resolves");
       step = "credential";
-      Credentials.Credential credential = await(credentials.refresh(target.credentialOf(NOBODY)));
+      Credentials.Credential credential = credential();
+      UpstreamRequest request =
+          UpstreamRequest.rebuild(accepted, target, credential, null, clock.instant());
+      passed(
+          target.hasCredential()
+              ? "Fetched from its source; " + use()
+              : "None goes into requests: the client certificate is all");
+      Credentials.Credential certificate = certificate();
       var admitted =
           new Admission.Admitted(
-              accepted, null, nobody(), target, addresses, credential, null, false, clock);
-      UpstreamRequest request = admitted.rebuild(null);
-      passed("Fetched from its source; " + use());
+              accepted,
+              null,
+              nobody(),
+              target,
+              addresses,
+              credential,
+              certificate,
+              null,
+              false,
+              clock);
       step = "connection";
       HttpClientRequest out =
           await(onLoop(() -> pools.request(admitted, request, addresses.getFirst())));
@@ -133,8 +148,32 @@ final class UpstreamProbe {
       case RefusedException refused -> refused.detail();
       case AddressRefusedException e -> "The name leads to an address that is not allowed";
       case UnknownHostException e -> "The name has no address";
-      default -> "It failed: " + Forward.connectFailure(cause).code();
+      default -> {
+        String alert = target.certificate() == null ? null : TlsRefusal.alert(cause);
+        yield alert == null
+            ? "It failed: " + Forward.connectFailure(cause).code()
+            : "The upstream refused the client certificate: " + alert;
+      }
     };
+  }
+
+  private Credentials.Credential credential()
+      throws InterruptedException, ExecutionException, TimeoutException {
+    return target.hasCredential()
+        ? await(credentials.refresh(target.credentialOf(NOBODY)))
+        : Credentials.Credential.NONE;
+  }
+
+  private Credentials.@Nullable Credential certificate()
+      throws InterruptedException, ExecutionException, TimeoutException {
+    DestinationSpec.Credential.Certificate wanted = target.certificate();
+    if (wanted == null) {
+      return null;
+    }
+    step = "client_certificate";
+    Credentials.Credential certificate = await(credentials.refresh(wanted));
+    passed("Signed with the names that were asked for, for a key that was made here");
+    return certificate;
   }
 
   private String use() {

@@ -22,7 +22,8 @@ import org.jspecify.annotations.Nullable;
  * @param host the upstream's host, as DNS and its certificate know it
  * @param port the upstream's port
  * @param credential where the real credential comes from
- * @param injection where it goes
+ * @param certificate the certificate that the gateway shows; null if it shows none
+ * @param injection where the credential goes
  * @param timeout how long the upstream may take to begin its answer
  * @param maxStream how long one exchange may last
  * @param maxRequestBody the largest request body, in bytes
@@ -41,6 +42,7 @@ public record Destination(
     String host,
     int port,
     DestinationSpec.Credential credential,
+    DestinationSpec.Credential.@Nullable Certificate certificate,
     Injection injection,
     Duration timeout,
     Duration maxStream,
@@ -146,6 +148,7 @@ public record Destination(
         origin.getHost(),
         port(origin),
         fields(spec, credential(spec)),
+        certificate(name, spec),
         Injection.compile(spec),
         timeout == null ? TIMEOUT : timeout,
         maxStream == null ? MAX_STREAM : maxStream,
@@ -212,6 +215,18 @@ public record Destination(
         : spec.credential();
   }
 
+  private static DestinationSpec.Credential.@Nullable Certificate certificate(
+      String name, DestinationSpec spec) {
+    return spec.clientCertificate() == null
+        ? null
+        : new DestinationSpec.Credential.Certificate(name, spec.clientCertificate());
+  }
+
+  /** Whether something is put into its requests. */
+  public boolean hasCredential() {
+    return !(credential instanceof DestinationSpec.Credential.None);
+  }
+
   static @Nullable LeaseEngine engine(
       DestinationSpec spec, DestinationSpec.Credential.VaultDynamic dynamic) {
     if (dynamic.engine() != null) {
@@ -271,6 +286,7 @@ public record Destination(
         host,
         port,
         credential,
+        certificate,
         injection,
         timeout,
         maxStream,

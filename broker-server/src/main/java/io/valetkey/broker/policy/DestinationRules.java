@@ -77,8 +77,15 @@ final class DestinationRules {
     if (originError != null) {
       errors.invalid("/origin", originError);
     }
+    if (spec.clientCertificate() != null) {
+      CertificateRules.check(spec.clientCertificate(), errors);
+    }
     boolean severalFields = Destination.hasFields(spec);
-    if (spec.credential() instanceof Credential.Minted minted) {
+    if (spec.credential() instanceof Credential.None) {
+      refuseWithoutCredential("/slot", spec.slot(), errors);
+      refuseWithoutCredential("/slots", spec.slots(), errors);
+      refuseWithoutCredential("/signing", spec.signing(), errors);
+    } else if (spec.credential() instanceof Credential.Minted minted) {
       mintedRules.check(minted, errors);
       if (minted.secret() != null) {
         checkStored("/credential/secret", minted.secret(), errors, false);
@@ -103,6 +110,13 @@ final class DestinationRules {
     }
   }
 
+  private static void refuseWithoutCredential(
+      String pointer, @Nullable Object value, Errors errors) {
+    if (value != null) {
+      errors.invalid(pointer, "must be left out: there is no credential that could go there");
+    }
+  }
+
   private static void checkStored(
       String at, Credential credential, Errors errors, boolean severalFields) {
     switch (credential) {
@@ -112,7 +126,12 @@ final class DestinationRules {
           errors.invalid(at + "/name", "must be a file name of letters, digits, . _ and -");
         }
       }
-      case Credential.VaultDynamic _, Credential.Fields _, Credential.Minted _, Credential.None _ ->
+      case Credential.VaultDynamic _,
+          Credential.VaultPki _,
+          Credential.Certificate _,
+          Credential.Fields _,
+          Credential.Minted _,
+          Credential.None _ ->
           errors.invalid(at + "/source", "must be vault-kv or file where the gateway uses it");
     }
   }

@@ -12,7 +12,9 @@ import org.jspecify.annotations.Nullable;
  * @param kind what it is
  * @param origin scheme, host and port of the upstream, https only; of a leased one what the
  *     credential is for, such as {@code postgresql://host:5432/database}
- * @param credential where the real credential comes from; {@link Credential.None} of a tunnel
+ * @param credential where the real credential comes from; {@link Credential.None} of a tunnel, and
+ *     of an upstream that knows the gateway by its certificate alone
+ * @param clientCertificate the certificate that the gateway shows in TLS; none if absent
  * @param slot where in the request it goes; {@code Authorization: Bearer} if absent
  * @param slots the same where it goes into several headers; not together with {@code slot}
  * @param signing how requests are signed with it instead
@@ -32,6 +34,7 @@ public record DestinationSpec(
     DestinationKind kind,
     String origin,
     Credential credential,
+    Credential.@Nullable VaultPki clientCertificate,
     @Nullable Slot slot,
     @Nullable List<Slot> slots,
     @Nullable Signing signing,
@@ -314,7 +317,42 @@ public record DestinationSpec(
     record Fields(Credential of, List<String> required, List<String> optional)
         implements Credential {}
 
-    /** None: a tunnel has nowhere to put one. Nobody writes it; it is what is not written. */
+    /**
+     * A certificate for the gateway as a client, by a role of a PKI engine of Vault. Its key is
+     * made here.
+     *
+     * @param mount the engine's mount, for example {@code pki}
+     * @param role the role that signs it
+     * @param commonName the common name of its subject; no subject if null
+     * @param uriSan the URI among its alternative names; none if null
+     * @param ttl how long it lives; an hour if null
+     */
+    record VaultPki(
+        String mount,
+        String role,
+        @Nullable String commonName,
+        @Nullable String uriSan,
+        @Nullable Duration ttl)
+        implements Credential {}
+
+    /**
+     * The certificate of one destination, so that no two share one. Nobody writes it; it is what a
+     * compiled {@link Destination} has.
+     *
+     * @param destination whose it is
+     * @param of where it comes from
+     */
+    record Certificate(String destination, VaultPki of) implements Credential {
+
+      private static final Duration TTL = Duration.ofHours(1);
+
+      /** How long it is to live. */
+      public Duration ttl() {
+        return of.ttl() == null ? TTL : of.ttl();
+      }
+    }
+
+    /** None: there is nowhere to put one. Nobody writes it; it is what is not written. */
     record None() implements Credential {}
 
     /**

@@ -51,6 +51,7 @@ final class LeaseRules {
       errors.invalid("/credential/static", "must be left out: the engine has no static roles");
     }
     checkParameters(engine, dynamic.parameters() == null ? Map.of() : dynamic.parameters(), errors);
+    refuse("/clientCertificate", spec.clientCertificate(), errors);
     refuse("/slot", spec.slot(), errors);
     refuse("/slots", spec.slots(), errors);
     refuse("/signing", spec.signing(), errors);

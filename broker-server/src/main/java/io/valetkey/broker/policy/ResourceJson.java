@@ -108,10 +108,13 @@ public final class ResourceJson {
 
   private static DestinationSpec destination(JsonFields fields) {
     DestinationKind kind = fields.requiredChoice("kind", DestinationKind.class);
+    Credential.VaultPki clientCertificate =
+        fields.nested("clientCertificate", ResourceJson::clientCertificate);
     return new DestinationSpec(
         kind,
         fields.requiredText("origin"),
-        destinationCredential(kind, fields),
+        destinationCredential(kind, clientCertificate != null, fields),
+        clientCertificate,
         fields.nested("slot", ResourceJson::slot),
         fields.list("slots", ResourceJson::slot),
         fields.nested("signing", ResourceJson::signing),
@@ -125,11 +128,26 @@ public final class ResourceJson {
         fields.flag("enabled"));
   }
 
-  private static Credential destinationCredential(DestinationKind kind, JsonFields fields) {
+  private static Credential destinationCredential(
+      DestinationKind kind, boolean certified, JsonFields fields) {
     Credential written = fields.nested("credential", ResourceJson::credential);
-    return kind == DestinationKind.TUNNEL && written == null
+    boolean optional =
+        kind == DestinationKind.TUNNEL || (kind == DestinationKind.HTTP && certified);
+    return optional && written == null
         ? new Credential.None()
         : fields.required("credential", written, NO_CREDENTIAL);
+  }
+
+  private static Credential.VaultPki clientCertificate(JsonFields fields) {
+    if (!fields.requiredText("source").equals("vault-pki")) {
+      fields.errorUnlessMissing("source", "must be vault-pki");
+    }
+    return new Credential.VaultPki(
+        fields.requiredText("mount"),
+        fields.requiredText("role"),
+        fields.text("commonName"),
+        fields.text("uriSan"),
+        fields.duration("ttl"));
   }
 
   private static Credential credential(JsonFields fields) {
@@ -191,6 +209,14 @@ public final class ResourceJson {
               fields.choice("engine", LeaseEngine.class),
               fields.flag("static"),
               fields.textMap("parameters"));
+      case "vault-pki" -> {
+        fields.ignoreRest();
+        fields.error(
+            "source",
+            FieldError.UNSUPPORTED,
+            "is no credential for a header: see clientCertificate");
+        yield NO_CREDENTIAL;
+      }
       case null -> {
         fields.ignoreRest();
         yield fields.required("source", null, NO_CREDENTIAL);

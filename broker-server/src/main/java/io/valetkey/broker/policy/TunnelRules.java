@@ -28,6 +28,7 @@ final class TunnelRules {
       errors.invalid("/credential", "must be left out: nothing is put into a tunnel");
     }
     DestinationRules.checkMaxStream(spec.maxStream(), errors);
+    refuse("/clientCertificate", spec.clientCertificate(), errors);
     refuse("/slot", spec.slot(), errors);
     refuse("/slots", spec.slots(), errors);
     refuse("/signing", spec.signing(), errors);

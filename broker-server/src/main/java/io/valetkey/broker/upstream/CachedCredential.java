@@ -104,9 +104,13 @@ final class CachedCredential {
   /** From when on it is fetched anew although it is fresh. */
   private Instant aheadFrom(UpstreamCredential credential) {
     Instant end = credential.until();
-    return end == null
-        ? credential.fetchedAt().plus(settings.ttl().dividedBy(2))
-        : end.minus(margin(credential, end).multipliedBy(2));
+    if (end == null) {
+      return credential.fetchedAt().plus(settings.ttl().dividedBy(2));
+    }
+    // Connections live as long as their certificate: those that begin late shall not end at once.
+    return credential.certificate() == null
+        ? end.minus(margin(credential, end).multipliedBy(2))
+        : credential.fetchedAt().plus(Duration.between(credential.fetchedAt(), end).dividedBy(2));
   }
 
   /** Until when it may be used if its source is away. */
@@ -185,11 +189,11 @@ final class CachedCredential {
     CredentialFields value = answer.fields();
     UpstreamCredential before = good;
     long version =
-        before != null && before.fields().equals(value)
+        before != null && answer.certificate() == null && before.fields().equals(value)
             ? before.version()
             : versions.incrementAndGet();
     UpstreamCredential loaded =
-        new UpstreamCredential(value, version, clock.instant(), end(answer));
+        new UpstreamCredential(value, version, clock.instant(), end(answer), answer.certificate());
     good = loaded;
     lastFailure = null;
     ended();

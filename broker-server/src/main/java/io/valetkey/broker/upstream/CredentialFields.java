@@ -13,6 +13,9 @@ import org.jspecify.annotations.Nullable;
  */
 public final class CredentialFields {
 
+  /** No value at all: of a credential that goes into no request. */
+  public static final CredentialFields NONE = new CredentialFields(Map.of());
+
   private static final String WHOLE = "";
 
   private final Map<String, SecretValue> values;

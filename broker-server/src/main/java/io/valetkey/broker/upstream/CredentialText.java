@@ -36,6 +36,9 @@ final class CredentialText {
           printable("the token of " + minted.endpoint());
       case DestinationSpec.Credential.VaultDynamic dynamic ->
           printable("vault-dynamic " + dynamic.mount() + "/" + dynamic.role());
+      case DestinationSpec.Credential.VaultPki pki ->
+          printable("the certificate of " + pki.mount() + "/sign/" + pki.role());
+      case DestinationSpec.Credential.Certificate certificate -> name(certificate.of());
       case DestinationSpec.Credential.None _ -> "no credential";
     };
   }

@@ -16,9 +16,15 @@ public final class UpstreamCredential {
   private final long version;
   private final Instant fetchedAt;
   private final @Nullable Instant until;
+  private final @Nullable ClientCertificate certificate;
 
   UpstreamCredential(
-      CredentialFields fields, long version, Instant fetchedAt, @Nullable Instant until) {
+      CredentialFields fields,
+      long version,
+      Instant fetchedAt,
+      @Nullable Instant until,
+      @Nullable ClientCertificate certificate) {
+    this.certificate = certificate;
     this.fields = fields;
     this.version = version;
     this.fetchedAt = fetchedAt;
@@ -43,6 +49,11 @@ public final class UpstreamCredential {
     return value;
   }
 
+  /** The certificate that it is; null if it is values. */
+  public @Nullable ClientCertificate certificate() {
+    return certificate;
+  }
+
   /** Changes whenever the value changes; only ever grows within one process. */
   public long version() {
     return version;
@@ -53,7 +64,7 @@ public final class UpstreamCredential {
     return fetchedAt;
   }
 
-  /** When it ends by itself, if it is a provider's token; null if it is a stored one. */
+  /** When it ends by itself, if it is a provider's token or a certificate; else null. */
   @Nullable Instant until() {
     return until;
   }

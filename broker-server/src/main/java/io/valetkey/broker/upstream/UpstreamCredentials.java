@@ -22,14 +22,15 @@ import org.jspecify.annotations.Nullable;
  * steady use nobody waits for a source. One reference is fetched once at a time, however many ask.
  * If its source does not answer, a value is used up to {@link CredentialSettings#MAX_AGE}; if the
  * source answers that there is none, it is gone at once. A token of a provider is used until
- * shortly before its end instead, an hour at most. Whatever is older than that age is removed from
- * memory, used or not.
+ * shortly before its end instead, an hour at most, and so is a certificate, which is fetched anew
+ * from half of its life on. Whatever is older than that age is removed from memory, used or not.
  */
 public final class UpstreamCredentials implements AutoCloseable {
 
   private final CredentialSource<DestinationSpec.Credential.File> files;
   private final CredentialSource<DestinationSpec.Credential.VaultKv> vault;
   private final ProviderTokens tokens;
+  private final CertificateSource certificates;
   private final CredentialSettings settings;
   private final Clock clock;
   private final AtomicLong versions = new AtomicLong();
@@ -44,6 +45,7 @@ public final class UpstreamCredentials implements AutoCloseable {
    * @param vault answers for references into Vault; likewise
    * @param providers the way to providers of tokens
    * @param federation this installation as an issuer that they trust; null if it is none
+   * @param certificates makes certificates; {@link CertificateSource#unconfigured} if none
    * @param clock measures the age of values
    */
   public UpstreamCredentials(
@@ -51,11 +53,13 @@ public final class UpstreamCredentials implements AutoCloseable {
       CredentialSource<DestinationSpec.Credential.VaultKv> vault,
       ProviderHttp providers,
       @Nullable Federation federation,
+      CertificateSource certificates,
       CredentialSettings settings,
       Clock clock) {
     this.files = files;
     this.vault = vault;
     this.tokens = new ProviderTokens(providers, this::secret, this::key, federation, clock);
+    this.certificates = certificates;
     this.settings = settings;
     this.clock = clock;
   }
@@ -125,9 +129,12 @@ public final class UpstreamCredentials implements AutoCloseable {
   }
 
   private Loaded read(DestinationSpec.Credential reference) {
-    return reference instanceof DestinationSpec.Credential.Minted minted
-        ? tokens.fetch(minted)
-        : new Loaded(stored(reference), null);
+    return switch (reference) {
+      case DestinationSpec.Credential.Minted minted -> tokens.fetch(minted);
+      case DestinationSpec.Credential.Certificate certificate ->
+          Loaded.of(certificates.issue(certificate));
+      case DestinationSpec.Credential other -> new Loaded(stored(other), null);
+    };
   }
 
   private SecretValue secret(DestinationSpec.Credential reference) {
@@ -167,6 +174,10 @@ public final class UpstreamCredentials implements AutoCloseable {
           throw CredentialText.refused(minted, "is not stored");
       case DestinationSpec.Credential.VaultDynamic dynamic ->
           throw CredentialText.refused(dynamic, "is leased to agents, not used by the gateway");
+      case DestinationSpec.Credential.VaultPki pki ->
+          throw CredentialText.refused(pki, "belongs to no destination");
+      case DestinationSpec.Credential.Certificate certificate ->
+          throw CredentialText.refused(certificate, "is not stored");
       case DestinationSpec.Credential.None none ->
           throw CredentialText.refused(none, "belongs to the destination");
     };

@@ -12,12 +12,16 @@ import org.springframework.vault.core.VaultTemplate;
 import org.springframework.vault.support.VaultToken;
 import org.springframework.web.client.RestClientResponseException;
 import org.springframework.web.client.RestOperations;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.json.JsonMapper;
 
 /**
  * One Vault, one login, a bounded number of calls at a time. Making it does not connect; the first
  * call logs in.
  */
 public final class VaultConnection implements AutoCloseable {
+
+  private static final int LONGEST_REASON = 200;
 
   private final VaultSettings settings;
   private final VaultHttp http;
@@ -135,6 +139,29 @@ public final class VaultConnection implements AutoCloseable {
       }
     }
     return 0;
+  }
+
+  /** What Vault said to refuse, in one clause with its first reason; it repeats no secret. */
+  static String answer(Throwable failure) {
+    for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+      if (cause instanceof RestClientResponseException answer) {
+        String reason = reason(answer.getResponseBodyAsString());
+        return "Vault answered "
+            + answer.getStatusCode().value()
+            + (reason.isEmpty() ? "" : ": " + reason);
+      }
+    }
+    return "Vault did not answer";
+  }
+
+  private static String reason(String body) {
+    try {
+      String words = JsonMapper.shared().readTree(body).path("errors").path(0).asString("").strip();
+      String clean = words.replaceAll("[^ -~]+", " ");
+      return clean.length() <= LONGEST_REASON ? clean : clean.substring(0, LONGEST_REASON) + "…";
+    } catch (JacksonException e) {
+      return "";
+    }
   }
 
   /** Revokes our own login, if it was one, and closes the connections. Within the time-out. */

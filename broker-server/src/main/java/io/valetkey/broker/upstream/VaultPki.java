@@ -16,7 +16,7 @@ import org.springframework.vault.VaultException;
 import org.springframework.vault.support.VaultResponse;
 import org.springframework.web.client.RestClientException;
 
-/** A certificate authority in a PKI engine of Vault or OpenBao, which signs intermediates. */
+/** A certificate authority in a PKI engine of Vault or OpenBao. */
 public final class VaultPki {
 
   private final VaultConnection vault;
@@ -62,18 +62,49 @@ public final class VaultPki {
       body.put("excluded_ip_ranges", List.of("0.0.0.0/0", "::/0"));
     }
     try {
-      VaultResponse answer =
-          vault.call(operations -> operations.write(mount + "/root/sign-intermediate", body));
-      return chain(answer == null ? null : answer.getData());
-    } catch (VaultException | RestClientException e) {
-      int status = VaultConnection.status(e);
-      throw new IOException(
-          mount
-              + "/root/sign-intermediate: "
-              + (status == 0 ? "Vault did not answer" : "Vault answered " + status),
-          e);
+      return chain(write("/root/sign-intermediate", body));
     } catch (CertificateException e) {
       throw new IOException(mount + " answered with a certificate that cannot be read", e);
+    }
+  }
+
+  /**
+   * Has a request signed by a role. Blocks.
+   *
+   * @param request PKCS#10 in PEM, with the same names as here: the role says which it reads
+   * @param commonName the common name; none if null
+   * @param uri the URI among the alternative names; none if null
+   * @param life how long it is to live; the role may say less
+   * @return its certificate first, then those above it, as Vault has them
+   * @throws IOException if there is none, with a sentence that says why
+   */
+  List<X509Certificate> sign(
+      String role, String request, @Nullable String commonName, @Nullable String uri, Duration life)
+      throws IOException {
+    Map<String, Object> body = new HashMap<>();
+    body.put("csr", request);
+    body.put("ttl", life.toSeconds() + "s");
+    body.put("format", "pem");
+    if (commonName != null) {
+      body.put("common_name", commonName);
+    }
+    if (uri != null) {
+      body.put("uri_sans", uri);
+    }
+    try {
+      return chain(write("/sign/" + role, body));
+    } catch (CertificateException e) {
+      throw new IOException(mount + " answered with a certificate that cannot be read", e);
+    }
+  }
+
+  private @Nullable Map<String, Object> write(String path, Map<String, Object> body)
+      throws IOException {
+    try {
+      VaultResponse answer = vault.call(operations -> operations.write(mount + path, body));
+      return answer == null ? null : answer.getData();
+    } catch (VaultException | RestClientException e) {
+      throw new IOException(mount + path + ": " + VaultConnection.answer(e), e);
     }
   }
 

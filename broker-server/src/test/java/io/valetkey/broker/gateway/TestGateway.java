@@ -340,6 +340,7 @@ final class TestGateway implements AutoCloseable, Permissions, Credentials, Appr
             host,
             upstreamPort,
             new DestinationSpec.Credential.File("up"),
+            null,
             injection,
             timeout,
             maxStream,

@@ -135,6 +135,9 @@ class ResourceJsonTest {
           DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":""}} | /credential/source | unsupported
           DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":null}} | /credential/source | required
           DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":"aws","x":1}} | /credential/source | unsupported
+          DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":"vault-pki","mount":"m","role":"r"}} | /credential/source | unsupported
+          DESTINATION | {"kind":"http","origin":"https://a","clientCertificate":{"source":"file","mount":"m","role":"r"}} | /clientCertificate/source | invalid_value
+          DESTINATION | {"kind":"lease","origin":"https://a","clientCertificate":{"source":"vault-pki","mount":"m","role":"r"}} | /credential | required
           DESTINATION | {"kind":"http","origin":"https://a","credential":{}}          | /credential/source        | required
           DESTINATION | {"kind":"http","origin":"https://a"}                          | /credential               | required
           DESTINATION | {"kind":"http","origin":"https://a","credential":{"source":"file","name":"f"},"maxRequestBody":"10MB"} | /maxRequestBody | invalid_value

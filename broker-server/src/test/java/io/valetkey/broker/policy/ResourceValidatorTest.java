@@ -391,6 +391,53 @@ class ResourceValidatorTest {
         .isEqualTo(pointer == null ? List.of() : List.of(pointer));
   }
 
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      nullValues = "-",
+      textBlock =
+          """
+          {"source":"vault-pki","mount":"pki","role":"r","commonName":"valetkey"} | -
+          {"source":"vault-pki","mount":"pki","role":"r","commonName":"Valetkey of team a, no"} | /commonName
+          {"source":"vault-pki","mount":"pki","role":"r","commonName":"a  b"} | /commonName
+          {"source":"vault-pki","mount":"pki","role":"r","commonName":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"} | /commonName
+          {"source":"vault-pki","mount":"pki","role":"r","uriSan":"spiffe://example.org/valetkey"} | -
+          {"source":"vault-pki","mount":"pki","role":"r","uriSan":"spiffe://example.org/a,b"} | /uriSan
+          {"source":"vault-pki","mount":"pki","role":"r","uriSan":"spiffe://u@example.org/a"} | /uriSan
+          {"source":"vault-pki","mount":"pki","role":"r","uriSan":"spiffe://example.org/a?b"} | /uriSan
+          {"source":"vault-pki","mount":"pki","role":"r","uriSan":"urn:a:b"} | /uriSan
+          {"source":"vault-pki","mount":"pki","role":"r"} | /commonName
+          {"source":"vault-pki","mount":"pki","role":"r","commonName":"a","ttl":"59s"} | /ttl
+          {"source":"vault-pki","mount":"pki","role":"r","commonName":"a","ttl":"61m"} | /ttl
+          {"source":"vault-pki","mount":"pki","role":"a/../b","commonName":"a"} | /role
+          {"source":"vault-pki","mount":"pki/../x","role":"r","commonName":"a"} | /mount
+          """)
+  void check_ofAClientCertificate(String certificate, String pointer) {
+    String document =
+        "{\"kind\":\"http\",\"origin\":\"https://a.test\",\"clientCertificate\":%s}"
+            .formatted(certificate);
+    assertThat(pointers(ResourceKind.DESTINATION, document))
+        .isEqualTo(pointer == null ? List.of() : List.of("/clientCertificate" + pointer));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      textBlock =
+          """
+          {"kind":"tunnel","origin":"https://a.test",@}                                     | /clientCertificate
+          {"kind":"http","origin":"https://a.test",@,"slot":{"header":"x-a"}}               | /slot
+          {"kind":"http","origin":"https://a.test",@,"slots":[{"header":"x-a"}]}            | /slots
+          """)
+  void check_ofAClientCertificate_refusesItWhereItIsNothingFor(String document, String pointer) {
+    String certificate =
+        "\"clientCertificate\":{\"source\":\"vault-pki\",\"mount\":\"pki\",\"role\":\"r\",\"commonName\":\"a\"}";
+    assertThat(pointers(ResourceKind.DESTINATION, document.replace("@", certificate)))
+        .containsExactly(pointer);
+  }
+
   @Test
   void check_ofAScopeForTunnels_takesTrueAndNothingBeside() {
     assertThat(pointers(ResourceKind.SCOPE, "{\"tunnel\":true,\"maxTokenTtl\":\"1m\"}")).isEmpty();
@@ -406,6 +453,7 @@ class ResourceValidatorTest {
                 DestinationSpec.DestinationKind.HTTP,
                 origin,
                 new DestinationSpec.Credential.File("f"),
+                null,
                 null,
                 null,
                 null,

@@ -115,6 +115,7 @@ class ProviderTokensTest {
         CredentialSource.unconfigured("valetkey.vault.uri"),
         http,
         null,
+        CertificateSource.unconfigured("valetkey.vault.uri"),
         new CredentialSettings(
             Duration.ofMinutes(1), Duration.ofSeconds(2), Duration.ofMillis(1), 10),
         clock);

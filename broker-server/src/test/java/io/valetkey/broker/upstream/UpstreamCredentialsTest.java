@@ -42,6 +42,7 @@ class UpstreamCredentialsTest {
           CredentialSource.unconfigured("valetkey.vault.uri"),
           ProviderTokensTest.nowhere(),
           null,
+          CertificateSource.unconfigured("valetkey.vault.uri"),
           SETTINGS,
           clock);
 

@@ -57,6 +57,7 @@ class VaultFaultTest {
             new VaultKvSource(connection),
             ProviderTokensTest.nowhere(),
             null,
+            CertificateSource.unconfigured("valetkey.vault.uri"),
             SETTINGS,
             clock);
   }

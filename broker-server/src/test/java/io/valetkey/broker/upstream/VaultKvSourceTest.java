@@ -165,6 +165,7 @@ class VaultKvSourceTest {
             source,
             ProviderTokensTest.nowhere(),
             null,
+            CertificateSource.unconfigured("valetkey.vault.uri"),
             settings,
             clock)) {
       assertThat(of(credentials, "agents/rotated")).isEqualTo("canary-1");
