@@ -1,5 +1,6 @@
 package io.valetkey.broker.console;
 
+import io.valetkey.broker.approval.Approvals;
 import io.valetkey.broker.audit.AuditLog;
 import io.valetkey.broker.control.AuditTrailQuery;
 import io.valetkey.broker.control.BootstrapToken;
@@ -138,6 +139,12 @@ public class ConsoleConfiguration {
   @Bean
   StopsController stopsController(StopOrders orders, StopList stops, Pages pages) {
     return new StopsController(orders, stops, pages);
+  }
+
+  @Bean
+  ApprovalsController approvalsController(Approvals approvals, Pages pages, Clock clock) {
+    return new ApprovalsController(
+        new ApprovalList(approvals.book()), approvals.decisions(), pages, clock);
   }
 
   @Bean

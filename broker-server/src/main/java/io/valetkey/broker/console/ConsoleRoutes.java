@@ -21,6 +21,7 @@ final class ConsoleRoutes {
   static final String AGENTS = BASE + "/agents";
   static final String REACH = BASE + "/reach";
   static final String DESTINATIONS = BASE + "/destinations";
+  static final String APPROVALS = BASE + "/approvals";
   static final String STOPS = BASE + "/stops";
   static final String AUDIT = BASE + "/audit";
   static final String VERIFICATION = AUDIT + "/verification";
@@ -52,6 +53,10 @@ final class ConsoleRoutes {
           Route.of("GET", STOPS + "/{id}", Role.VIEWER),
           Route.of("GET", STOP_PROGRESS, Role.VIEWER),
           Route.of("POST", STOPS + "/{id}/lift", Role.OPERATOR),
+          Route.of("GET", APPROVALS, Role.VIEWER),
+          Route.of("GET", APPROVALS + "/{id}", Role.VIEWER),
+          Route.of("POST", APPROVALS + "/{id}/approve", Role.APPROVER),
+          Route.of("POST", APPROVALS + "/{id}/deny", Role.APPROVER),
           Route.of("GET", REACH, Role.VIEWER),
           Route.of("GET", DESTINATIONS, Role.VIEWER),
           Route.of("GET", DESTINATIONS + "/{name}", Role.VIEWER),

@@ -27,13 +27,21 @@ final class Times {
 
   /** How long ago, in the largest unit that fits. */
   static String ago(Instant time, Instant now) {
-    Duration past = Duration.between(time, now);
-    if (past.toSeconds() < 60) {
-      return Math.max(0, past.toSeconds()) + " s ago";
+    return length(Duration.between(time, now)) + " ago";
+  }
+
+  /** In how long, in the largest unit that fits. */
+  static String until(Instant time, Instant now) {
+    return time.isAfter(now) ? "in " + length(Duration.between(now, time)) : "over";
+  }
+
+  private static String length(Duration length) {
+    if (length.toSeconds() < 60) {
+      return Math.max(0, length.toSeconds()) + " s";
     }
-    if (past.toMinutes() < 60) {
-      return past.toMinutes() + " min ago";
+    if (length.toMinutes() < 60) {
+      return length.toMinutes() + " min";
     }
-    return past.toHours() < 48 ? past.toHours() + " h ago" : past.toDays() + " days ago";
+    return length.toHours() < 48 ? length.toHours() + " h" : length.toDays() + " days";
   }
 }

@@ -11,6 +11,7 @@ import io.valetkey.client.Destination;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Path;
 import java.util.Map;
@@ -116,7 +117,8 @@ class ConsoleWalkTest {
     Browser.check(page);
     Browser.picture(page, "stop");
 
-    for (String section : new String[] {"Agents", "Reach", "Destinations", "Stops", "Audit"}) {
+    for (String section :
+        new String[] {"Agents", "Reach", "Destinations", "Approvals", "Stops", "Audit"}) {
       link(page, section).click();
       assertThat(page.locator("h1")).hasText(section);
       Browser.check(page);
@@ -159,6 +161,87 @@ class ConsoleWalkTest {
     assertThat(plain.locator("dd").filter(new Locator.FilterOptions().setHasText("lifted")))
         .isVisible();
     Browser.picture(plain, "stop-dark");
+  }
+
+  /** What an agent asks for is read, decided with the mouse, and felt by the agent. */
+  @Test
+  void approval_isDecidedAboutWhatIsShown() throws Exception {
+    Destination openai = payments();
+    String hostile =
+        "{\"amount\":100,\"to\":\"alice\",\"note\":\"</code></pre><script>alert(1)</script><img src=x onerror=alert(2)>\"}";
+    String path = "/v1/payments/'onclick=alert(3)?memo=%3Cscript%3E&pretty=true";
+    assertThat(send(openai, path, hostile).statusCode()).isEqualTo(403);
+    assertThat(send(openai, "/v1/payments/2", "{\"amount\":1}").statusCode()).isEqualTo(403);
+
+    Page page = signedIn(1280, 800, ColorScheme.LIGHT, true);
+    link(page, "Approvals").click();
+    Browser.check(page);
+    page.locator("tr", new Page.LocatorOptions().setHasText("onclick=alert(3)"))
+        .locator("a")
+        .first()
+        .click();
+    assertThat(page.locator("pre.body")).hasText(hostile);
+    assertThat(page.locator("main img, main script").count()).isZero();
+    assertThat(page.locator("body")).containsText("hostile=<b>1</b>");
+    Browser.check(page);
+    Browser.picture(page, "approval");
+    assertThat(button(page, "No decision")).isHidden();
+    page.locator("#reason").fill("invoice 4711");
+    page.keyboard().press("Enter");
+    button(page, "Approve").click();
+    assertThat(page.locator("h1")).containsText("approved");
+    Browser.check(page);
+    assertThat(send(openai, path, hostile).statusCode()).isEqualTo(200);
+    assertThat(send(openai, path, hostile).statusCode()).isEqualTo(403);
+    page.navigate(world.broker.url() + "/console/approvals");
+    assertThat(page.locator("body")).containsText("used");
+    Browser.check(page);
+    Browser.picture(page, "approvals");
+
+    Page plain = signedIn(390, 844, ColorScheme.DARK, false);
+    link(plain, "Approvals").click();
+    plain
+        .locator("tr", new Page.LocatorOptions().setHasText("/v1/payments/2"))
+        .locator("a")
+        .first()
+        .click();
+    assertThat((Boolean) plain.evaluate("document.documentElement.scrollWidth <= 390")).isTrue();
+    Browser.picture(plain, "approval-phone");
+    plain.locator("#reason").fill("not today");
+    plain.keyboard().press("Enter");
+    assertThat(plain.locator("h1")).containsText("pending");
+    button(plain, "Deny").click();
+    assertThat(plain.locator("h1")).containsText("denied");
+    assertThat(
+            send(openai, "/v1/payments/2", "{\"amount\":1}").headers().firstValue("valetkey-error"))
+        .hasValue("approval_denied");
+    assertThat(browser.complaints).isEmpty();
+    assertThat(browser.elsewhere).isEmpty();
+  }
+
+  /** An agent whose payments need an approval. */
+  private Destination payments() throws Exception {
+    world.policies.scope(
+        "openai",
+        "pay",
+        "{\"allow\":[{\"methods\":[\"POST\"],\"paths\":[\"/v1/payments/**\"]}],\"approval\":{}}");
+    world.agent("payments-bot", "payments");
+    world.policies.grant("payments-openai", "payments-bot", "openai", java.util.List.of("pay"));
+    world.policies.await(world.broker);
+    return world.openai("payments");
+  }
+
+  private static HttpResponse<String> send(Destination openai, String path, String body)
+      throws Exception {
+    return openai
+        .httpClient()
+        .send(
+            HttpRequest.newBuilder(openai.url(path))
+                .header("Content-Type", "application/json")
+                .header("X-Note", "hostile=<b>1</b>")
+                .POST(HttpRequest.BodyPublishers.ofString(body))
+                .build(),
+            BodyHandlers.ofString());
   }
 
   /** Presses Tab until something with this name has the focus, as somebody without a mouse does. */

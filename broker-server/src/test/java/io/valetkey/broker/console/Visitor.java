@@ -23,11 +23,14 @@ public final class Visitor {
   private final String cookie;
 
   public Visitor(RunningBroker broker, Role role) {
+    this(broker, role, "somebody");
+  }
+
+  /** Somebody of this name. */
+  public Visitor(RunningBroker broker, Role role, String name) {
     this.broker = broker;
     this.cookie =
-        broker
-            .bean(Sessions.class)
-            .open(new Admin("somebody", Set.of(role), null), Session.Via.OIDC);
+        broker.bean(Sessions.class).open(new Admin(name, Set.of(role), null), Session.Via.OIDC);
   }
 
   public HttpResponse<String> get(String path) throws Exception {

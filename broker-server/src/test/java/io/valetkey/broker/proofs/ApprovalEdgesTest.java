@@ -244,6 +244,7 @@ class ApprovalEdgesTest {
         "{" + allow.formatted("") + ",\"approval\":{\"validFor\":\"30s\"}}",
         "{" + allow.formatted("") + ",\"approval\":{\"validFor\":\"25h\"}}",
         "{" + allow.formatted("") + ",\"approval\":{\"hold\":\"2m\"}}",
+        "{" + allow.formatted("") + ",\"approval\":{\"hold\":\"0s\"}}",
         "{" + allow.formatted(",\"webSocket\":true") + ",\"approval\":{}}");
   }
 
@@ -254,6 +255,15 @@ class ApprovalEdgesTest {
           StopStage.adminAnswer(broker, "PUT", "/destinations/openai/scopes/wrong", wrong);
       assertThat(answer.statusCode()).as(wrong + " " + answer.body()).isEqualTo(400);
       assertThat(answer.body()).containsAnyOf("/approval/", "webSocket");
+      HttpResponse<String> applied =
+          StopStage.adminAnswer(
+              broker,
+              "POST",
+              "/apply",
+              "{\"managedBy\":\"wrong\",\"documents\":[{\"kind\":\"scope\",\"name\":\"openai/wrong\",\"spec\":%s}]}"
+                  .formatted(wrong));
+      assertThat(applied.statusCode()).as(wrong + " " + applied.body()).isEqualTo(400);
+      assertThat(applied.body()).containsAnyOf("/spec/approval/", "webSocket");
     }
   }
 
