@@ -13,9 +13,6 @@ import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import jakarta.servlet.http.HttpServletRequest;
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.Base64;
@@ -82,7 +79,7 @@ class ApprovalController {
         .fields()
         .forEach(field -> fields.addObject().put("name", field.name()).put("value", field.value()));
     byte[] body = book.body(approval.id());
-    String text = text(body);
+    String text = ApprovalBook.text(body);
     document.put("body", text == null ? null : text);
     return JsonAnswers.ok(
         document.put("bodyBase64", text == null ? Base64.getEncoder().encodeToString(body) : null));
@@ -147,15 +144,6 @@ class ApprovalController {
     document.put("decidedAt", text(approval.decidedAt()));
     document.put("reason", approval.reason());
     return document.put("endedAt", text(approval.endedAt()));
-  }
-
-  /** The body as a text, if it is one; else null. */
-  private static @Nullable String text(byte[] body) {
-    try {
-      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(body)).toString();
-    } catch (CharacterCodingException e) {
-      return null;
-    }
   }
 
   private static @Nullable String text(@Nullable Instant time) {

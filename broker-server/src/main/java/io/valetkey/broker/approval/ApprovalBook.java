@@ -1,5 +1,8 @@
 package io.valetkey.broker.approval;
 
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
@@ -8,10 +11,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** Reads what waits for a decision and what became of it, for those who decide. */
 public final class ApprovalBook {
+
+  private static final Pattern ID = Pattern.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}");
 
   private final ApprovalSteps steps;
 
@@ -87,5 +93,19 @@ public final class ApprovalBook {
             .query((row, number) -> row.getBytes(1))
             .optional()
             .orElseGet(() -> new byte[0]));
+  }
+
+  /** A body as the text that it is, in UTF-8; null if it is none. */
+  public static @Nullable String text(byte[] body) {
+    try {
+      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(body)).toString();
+    } catch (CharacterCodingException e) {
+      return null;
+    }
+  }
+
+  /** The id that this is, in the one form of an id; null if it is none. */
+  public static @Nullable UUID id(String text) {
+    return ID.matcher(text).matches() ? UUID.fromString(text) : null;
   }
 }

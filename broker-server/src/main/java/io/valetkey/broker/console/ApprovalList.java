@@ -8,23 +8,17 @@ import io.valetkey.broker.control.Admin;
 import io.valetkey.broker.crypto.Sha256;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.Base64;
 import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
-import java.util.UUID;
-import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** The requests that wait for somebody, and what became of those before. */
 final class ApprovalList {
 
-  private static final Pattern ID = Pattern.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}");
   private static final int WAITING = 100;
   private static final int ENDED = 50;
 
@@ -95,9 +89,8 @@ final class ApprovalList {
    * @throws RefusedException {@link ProblemCode#NOT_FOUND} if there is none
    */
   Approval find(String id) {
-    return Optional.of(id)
-        .filter(text -> ID.matcher(text).matches())
-        .flatMap(text -> book.find(UUID.fromString(text)))
+    return Optional.ofNullable(ApprovalBook.id(id))
+        .flatMap(book::find)
         .orElseThrow(
             () -> new RefusedException(ProblemCode.NOT_FOUND, "There is no such approval."));
   }
@@ -106,7 +99,7 @@ final class ApprovalList {
   Shown show(Approval approval) {
     byte[] body = book.body(approval.id());
     String digest = HexFormat.of().formatHex(Sha256.of(body));
-    String text = text(body);
+    String text = ApprovalBook.text(body);
     return text == null
         ? new Shown(approval, Base64.getMimeEncoder().encodeToString(body), false, digest)
         : new Shown(approval, Visible.text(text), true, digest);
@@ -119,13 +112,5 @@ final class ApprovalList {
       case APPROVED, USED -> "granted";
       case DENIED -> "failed";
     };
-  }
-
-  private static @Nullable String text(byte[] body) {
-    try {
-      return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(body)).toString();
-    } catch (CharacterCodingException e) {
-      return null;
-    }
   }
 }

@@ -3,7 +3,6 @@ package io.valetkey.broker.console;
 import io.swagger.v3.oas.annotations.Hidden;
 import io.valetkey.broker.approval.Approval;
 import io.valetkey.broker.approval.ApprovalDecisions;
-import io.valetkey.broker.control.StopOrders;
 import io.valetkey.broker.problem.ProblemCode;
 import io.valetkey.broker.problem.RefusedException;
 import jakarta.servlet.http.HttpServletRequest;
@@ -82,7 +81,10 @@ class ApprovalsController {
     try {
       Approval decided =
           decision.take(
-              about, requestHash(request), reason(request), Session.of(request).admin().name());
+              about,
+              requestHash(request),
+              FormReason.of(request),
+              Session.of(request).admin().name());
       return Pages.to(ConsoleRoutes.APPROVALS + "/" + decided.id());
     } catch (RefusedException e) {
       return page(e.code().status(), approvals.find(id), e.detail(), request);
@@ -113,15 +115,5 @@ class ApprovalsController {
       throw new RefusedException(ProblemCode.INVALID_REQUEST, "The form is not one of ours.");
     }
     return hash;
-  }
-
-  private static String reason(HttpServletRequest request) {
-    @Nullable String reason = request.getParameter("reason");
-    if (reason == null || !StopOrders.isReason(reason)) {
-      throw new RefusedException(
-          ProblemCode.INVALID_REQUEST,
-          "The reason must be one line of 1 to " + StopOrders.LONGEST_REASON + " characters.");
-    }
-    return reason.strip();
   }
 }

@@ -10,7 +10,6 @@ import io.valetkey.broker.stop.StopTarget;
 import jakarta.servlet.http.HttpServletRequest;
 import java.util.List;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 import org.springframework.http.ResponseEntity;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.PathVariable;
@@ -46,7 +45,7 @@ class StopsController {
   @PostMapping(ConsoleRoutes.STOPS)
   ResponseEntity<byte[]> order(HttpServletRequest request) {
     StopOrder stop =
-        orders.order(target(request), reason(request), null, Session.of(request).admin());
+        orders.order(target(request), FormReason.of(request), null, Session.of(request).admin());
     return Pages.to(ConsoleRoutes.STOPS + "/" + stop.id());
   }
 
@@ -66,7 +65,7 @@ class StopsController {
   @PostMapping(ConsoleRoutes.STOPS + "/{id}/lift")
   ResponseEntity<byte[]> lift(@PathVariable("id") String id, HttpServletRequest request) {
     StopOrder stop = orders.find(id);
-    orders.lift(stop, reason(request), Session.of(request).admin());
+    orders.lift(stop, FormReason.of(request), Session.of(request).admin());
     return Pages.to(ConsoleRoutes.STOPS + "/" + stop.id());
   }
 
@@ -86,15 +85,6 @@ class StopsController {
       throw invalid("This is not a name that one could have.");
     }
     return new StopTarget(kind, value);
-  }
-
-  private static String reason(HttpServletRequest request) {
-    @Nullable String reason = request.getParameter("reason");
-    if (reason == null || !StopOrders.isReason(reason)) {
-      throw invalid(
-          "The reason must be one line of 1 to " + StopOrders.LONGEST_REASON + " characters.");
-    }
-    return reason.strip();
   }
 
   private static RefusedException invalid(String detail) {

@@ -1,5 +1,6 @@
 package io.valetkey.broker.gateway;
 
+import io.valetkey.broker.approval.ApprovalBook;
 import io.valetkey.broker.approval.ApprovalState;
 import io.valetkey.broker.approval.Standing;
 import java.util.UUID;
@@ -24,8 +25,7 @@ record ApprovalNotice(Standing standing, String address) {
 
   /** The id in the path of such an address, in the one form of an id; null if it is none. */
   static @Nullable UUID id(String path) {
-    String text = path.substring(PREFIX.length());
-    return text.matches("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}") ? UUID.fromString(text) : null;
+    return ApprovalBook.id(path.substring(PREFIX.length()));
   }
 
   /** The header fields that say so. */
